@@ -1,0 +1,1 @@
+"""The built-in scenes of synth: a plugin like any other, without privileges."""

@@ -1,0 +1,52 @@
+"""What a plugin implements: a scene, a renderer, a stage. Nothing else is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from synth.rand import Stream
+from synth.types import Category, Draft, Frame, World
+
+
+@runtime_checkable
+class Scene(Protocol):
+    """A frozen dataclass that composes worlds. Pure: equal streams give equal worlds; it holds no state and draws only from `rng`."""
+
+    @property
+    def categories(self) -> Sequence[Category]:
+        """All categories that its bodies may carry, always in the same order."""
+
+    def compose(self, rng: Stream) -> World:
+        """One world. Raises SceneError if it finds none."""
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """An open renderer. One a process, used from the thread that opened it."""
+
+    @property
+    def name(self) -> str:
+        """What pixels depend on: renderer, its version, driver and device, in one line."""
+
+    def render(self, world: World, *, normals: bool = False) -> Frame:
+        """The world as its camera sees it, `normals` only when asked for. Raises RenderError."""
+
+    def close(self) -> None:
+        """Give back what it holds. It cannot render afterwards."""
+
+
+@runtime_checkable
+class RendererSpec(Protocol):
+    """A frozen dataclass of a renderer's options; picklable, part of the recipe."""
+
+    def open(self) -> Renderer:
+        """An open renderer. Raises MissingPartError if a library or driver is not there."""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A frozen dataclass that moves a draft: pixels, maps, silhouettes and points together. It computes no label."""
+
+    def apply(self, draft: Draft, rng: Stream) -> Draft:
+        """The moved draft; the given one is left alone."""
