@@ -26,6 +26,7 @@ F32: TypeAlias = npt.NDArray[np.float32]
 U8: TypeAlias = npt.NDArray[np.uint8]
 I32: TypeAlias = npt.NDArray[np.int32]
 Bool: TypeAlias = npt.NDArray[np.bool_]
+Index: TypeAlias = npt.NDArray[np.intp]
 Rgb: TypeAlias = tuple[float, float, float]
 Xyz: TypeAlias = tuple[float, float, float]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -436,13 +437,22 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A boolean image that sits anywhere on the unbounded canvas around the frame: bits[0, 0] is pixel (x0, y0). Each cell is
-    `cell_px` pixels wide; it is above 1 only for silhouettes too large to hold at full size, whose fractions it still gives."""
+    """A boolean image that sits anywhere on the unbounded canvas around the frame: bits[0, 0] is pixel (x0, y0). beyond_px counts
+    what a silhouette covers so far out that it is not kept (more than a frame's width or height away)."""
 
     bits: Bool
     x0: int
     y0: int
-    cell_px: int = 1
+    beyond_px: float = 0.0
+
+    def cut(self, width: int, height: int) -> Bool:
+        """(height, width) the part within the frame."""
+        frame = np.zeros((height, width), dtype=np.bool_)
+        rows, columns = self.bits.shape
+        top, left, bottom, right = max(self.y0, 0), max(self.x0, 0), min(self.y0 + rows, height), min(self.x0 + columns, width)
+        if top < bottom and left < right:
+            frame[top:bottom, left:right] = self.bits[top - self.y0 : bottom - self.y0, left - self.x0 : right - self.x0]
+        return frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,217 @@
+"""World + Frame -> Draft -> Sample: the only place that defines a label. docs/labels.md draws each one.
+
+`annotate` takes from the world what stages will move: silhouettes, outlines and keypoints in px. `finish` derives every label from
+the moved draft: boxes, areas, fractions, visibility. Definitions follow COCO (box, mask, v; Lin et al. 2014) and BOP (fractions;
+Hodan et al. 2018), in synth's pixel law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from synth.geometry import convex_hull, least_area_rectangle, project, rays, transform
+from synth.raster import Shown, coverage, fragments, shown
+from synth.types import (
+    F32,
+    F64,
+    I32,
+    Body,
+    Bool,
+    Camera,
+    Category,
+    Draft,
+    DraftInstance,
+    Frame,
+    Index,
+    Instance,
+    Keypoints,
+    Origin,
+    Rle,
+    Sample,
+    Window,
+    World,
+)
+
+KEYPOINT_TOLERANCE = 0.015
+"""A keypoint is seen if the surface at its pixel is nearer to it along z than this share of the object's diameter."""
+
+_COARSE_PX = 2048  # silhouettes wider than the kept window are counted on a canvas of this size
+
+
+def annotate(world: World, frame: Frame, keypoint_tolerance: float = KEYPOINT_TOLERANCE) -> Draft:
+    """The draft of a rendered world: one instance for each body with a category, in the order of the bodies."""
+    labelled = [(i, body, body.category) for i, body in enumerate(world.bodies) if body.category is not None]
+    renumber = np.zeros(len(world.bodies) + 1, dtype=np.int32)
+    renumber[[i + 1 for i, _, _ in labelled]] = np.arange(1, len(labelled) + 1)
+    return Draft(
+        image=frame.rgb,
+        instance=renumber[frame.instance],
+        instances=tuple(
+            _draft_instance(world.camera, body, category, frame.instance == i + 1, frame.depth_m, keypoint_tolerance)
+            for i, body, category in labelled
+        ),
+        depth_m=frame.depth_m,
+        normals=frame.normals,
+        camera=world.camera,
+    )
+
+
+def _draft_instance(camera: Camera, body: Body, category: Category, mask: Bool, depth_m: F32, tolerance: float) -> DraftInstance:
+    camera_from_object = camera.camera_from_world @ body.world_from_object
+    silhouette, outline_xy = _silhouette(camera, body, camera_from_object)
+    by_name = {keypoint.name: keypoint for keypoint in body.asset.keypoints}
+    keypoints = [by_name[name] for name in category.keypoints]
+    xyz = transform(camera_from_object, np.array([k.xyz_object_m for k in keypoints], dtype=np.float64).reshape(-1, 3))
+    front = xyz[:, 2] > 0
+    xy = np.zeros((len(keypoints), 2))
+    xy[front] = project(camera, xyz[front])
+    near_surface = _near_surface(xy, xyz[:, 2], mask, depth_m, tolerance * body.asset.diameter_m)
+    return DraftInstance(
+        category=category,
+        asset=body.asset.name,
+        silhouette=silhouette,
+        outline_xy=outline_xy,
+        keypoint_xy=xy,
+        keypoint_front=front,
+        keypoint_surface=near_surface | np.array([k.inside for k in keypoints], dtype=np.bool_),
+        keypoint_xyz_m=xyz,
+        camera_from_object=camera_from_object,
+        box3d_object_m=body.asset.box_object_m,
+    )
+
+
+# --- silhouettes ------------------------------------------------------------------------------------------------------
+
+
+def _silhouette(camera: Camera, body: Body, camera_from_object: F64) -> tuple[Window, F64]:
+    """All the body would cover alone, and the corners of its hull in px."""
+    parts = [shown(camera, mesh, material, camera_from_object) for mesh, material in body.parts]
+    corners = np.concatenate([part.corners_px for part in parts])
+    if not len(corners):
+        return Window(np.zeros((0, 0), dtype=np.bool_), 0, 0), np.zeros((0, 2))
+    low, high = np.floor(corners.min(axis=(0, 1))), np.ceil(corners.max(axis=(0, 1)))
+    frame = np.array([camera.width, camera.height])
+    (x0, y0), (x1, y1) = (np.clip(v, -frame, 2 * frame).astype(int).tolist() for v in (low, high))
+    window = (x0, y0, x1 - x0, y1 - y0)
+    solid = np.concatenate([part.corners_px for part in parts if part.material.alpha_mode == "opaque"] or [corners[:0]])
+    bits = coverage(solid, *window)
+    outline = [solid.reshape(-1, 2)]
+    for part in parts:
+        if part.material.alpha_mode != "opaque":
+            row, column = _cut_pixels(camera, part, window)
+            bits[row, column] = True
+            outline += [np.stack([column + x, row + y], axis=1) for x in (x0, x0 + 1) for y in (y0, y0 + 1)]
+    beyond_px = 0.0
+    if (low < (x0, y0)).any() or (high > (x1, y1)).any():
+        outline = [corners.reshape(-1, 2)]
+        cell = max(1.0, float((high - low).max()) / _COARSE_PX)
+        width, height = (int(v) + 1 for v in (high - low) / cell)
+        beyond_px = max(0.0, float(coverage((corners - low) / cell, 0, 0, width, height).sum()) * cell**2 - float(bits.sum()))
+    return Window(bits, x0, y0, beyond_px), convex_hull(np.concatenate(outline))
+
+
+def _cut_pixels(camera: Camera, part: Shown, window: tuple[int, int, int, int]) -> tuple[Index, Index]:
+    """Rows and columns of the window whose centres show what alpha leaves of a part."""
+    triangle, row, column = fragments(part.corners_px, *window)
+    face = part.face[triangle]
+    weights, _ = part.surface(face, rays(camera, np.stack([column + window[0] + 0.5, row + window[1] + 0.5], axis=1)))
+    keep = part.kept_by_alpha(face, weights)
+    return row[keep], column[keep]
+
+
+# --- keypoints --------------------------------------------------------------------------------------------------------
+
+
+def _window3(xy: F64, shape: tuple[int, ...]) -> Iterator[tuple[int, slice, slice]]:
+    """For each point in the frame: its number and the 3 x 3 pixels around it, as far as they are in the frame."""
+    height, width = shape
+    for i, (x, y) in enumerate(xy):
+        if 0 <= x < width and 0 <= y < height:
+            row, column = int(y), int(x)
+            yield i, slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+
+
+def _near_surface(xy: F64, z_m: F64, mask: Bool, depth_m: F32, tolerance_m: float) -> Bool:
+    """(k,) whether a pixel of the object around the point shows a surface as deep as the point itself."""
+    near = np.zeros(len(xy), dtype=np.bool_)
+    for i, rows, columns in _window3(xy, mask.shape):
+        near[i] = bool((np.abs(depth_m[rows, columns] - z_m[i])[mask[rows, columns]] <= tolerance_m).any())
+    return near
+
+
+def _keypoints(item: DraftInstance, instance: I32, number: int) -> Keypoints:
+    v = np.zeros(len(item.keypoint_xy), dtype=np.int32)
+    for i, rows, columns in _window3(item.keypoint_xy, instance.shape):
+        if item.keypoint_front[i]:
+            seen = item.keypoint_surface[i] and bool((instance[rows, columns] == number).any())
+            v[i] = 2 if seen else 1
+    return Keypoints(np.where(v[:, None] > 0, item.keypoint_xy, 0.0), v, item.keypoint_xyz_m)
+
+
+# --- the end of a draft -----------------------------------------------------------------------------------------------
+
+
+def finish(draft: Draft, categories: Sequence[Category], origin: Origin | None = None, key: str = "") -> Sample:
+    """Every label of the draft, in one place, after the last stage. An instance of which nothing is seen stays, with its fractions."""
+    return Sample(
+        image=draft.image,
+        instances=tuple(_instance(draft, item, number) for number, item in enumerate(draft.instances, start=1)),
+        categories=tuple(categories),
+        depth_m=draft.depth_m,
+        normals=draft.normals,
+        camera=draft.camera,
+        origin=origin,
+        key=key,
+    )
+
+
+def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
+    width, height = draft.size
+    mask = draft.instance == number
+    area = int(mask.sum())
+    # A renderer snaps vertices to a fraction of a pixel, so a few edge pixels of the mask can lie outside the exact silhouette.
+    in_frame = item.silhouette.cut(width, height)
+    strays = mask & ~in_frame
+    full_px = float(item.silhouette.bits.sum()) + item.silhouette.beyond_px + float(strays.sum())
+    in_frame |= strays
+    corners = mask_corners(mask)
+    outline = item.outline_xy
+    return Instance(
+        category=item.category.name,
+        mask=Rle.encode(mask),
+        mask_full=Rle.encode(in_frame),
+        area_px=area,
+        box_xyxy=box_of(corners) if area else None,
+        box_full_xyxy=box_of(outline) if len(outline) else None,
+        obb=least_area_rectangle(corners) if area else None,
+        visible_fraction=area / full_px if full_px else 0.0,
+        truncated_fraction=1 - float(in_frame.sum()) / full_px if full_px else float(_misses_frame(outline, width, height)),
+        keypoints=_keypoints(item, draft.instance, number) if item.category.keypoints else None,
+        camera_from_object=item.camera_from_object,
+        box3d_object_m=item.box3d_object_m,
+        asset=item.asset,
+    )
+
+
+def _misses_frame(outline_xy: F64, width: int, height: int) -> bool:
+    """Of an object too small to cover a pixel's centre, or behind the camera: whether it is outside the frame."""
+    if not len(outline_xy):
+        return True
+    x, y = outline_xy.mean(axis=0)
+    return not (0 <= x < width and 0 <= y < height)
+
+
+def box_of(points_xy: F64) -> tuple[float, float, float, float]:
+    """x0 y0 x1 y1 of points (n, 2)."""
+    (x0, y0), (x1, y1) = points_xy.min(axis=0), points_xy.max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def mask_corners(mask: Bool) -> F64:
+    """(n, 2) the outer corners of the first and last pixel of each row of a mask: enough for its box and its hull."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    left = mask[rows].argmax(axis=1)
+    right = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    return np.array([np.concatenate([left, left, right, right]), np.concatenate([rows, rows + 1, rows, rows + 1])], dtype=np.float64).T

@@ -1,0 +1,1 @@
+"""Renderers: a World becomes a Frame. The only package that knows OpenGL."""
