@@ -1,0 +1,148 @@
+"""A recipe and the generator it makes: sample i is a function of (recipe, i), whoever asks, whenever, in whatever order."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+
+from synth.annotate import KEYPOINT_TOLERANCE, annotate, finish
+from synth.digest import digest_of
+from synth.errors import ConfigError, LabelError, SceneError, SynthError
+from synth.protocols import Renderer, RendererSpec, Scene, Stage
+from synth.rand import rng_for
+from synth.store import Output
+from synth.types import Draft, Origin, Sample
+
+_SCENE = "scene"  # the name of the scene's random stream; no stage may have it
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """All that decides what a sample is. Picklable; its digest names the run.
+
+    name: what the scene is called in messages and logs. stages: applied in order; the key names the stage's random stream.
+    output: how pictures are encoded and which maps are kept. keypoint_tolerance: docs/labels.md, "seen".
+    """
+
+    scene: Scene
+    renderer: RendererSpec
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    seed: int = 0
+    output: Output = field(default_factory=Output)
+    keypoint_tolerance: float = KEYPOINT_TOLERANCE
+    name: str = "scene"
+
+    def __post_init__(self) -> None:
+        for what, value, wanted in (("scene", self.scene, Scene), ("renderer", self.renderer, RendererSpec)):
+            if not isinstance(value, wanted):
+                raise ConfigError(f"Recipe: {what} must be a {wanted.__name__} (synth.protocols), got {type(value).__name__}")
+        for key, stage in self.stages.items():
+            if not isinstance(stage, Stage) or key == _SCENE:
+                raise ConfigError(f"Recipe: stage '{key}' must be a Stage (synth.protocols) not named 'scene', got {type(stage).__name__}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(f"Recipe: seed must be a whole number from 0, got {self.seed!r}")
+        if not self.keypoint_tolerance > 0:
+            raise ConfigError(f"Recipe: keypoint_tolerance must be above 0, got {self.keypoint_tolerance}")
+        names = [category.name for category in self.scene.categories]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"Recipe: the scene's categories must have different names, got {names}")
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 in hex of everything above but the name, the bytes of files it points to included."""
+        return digest_of((self.scene, self.renderer, list(self.stages.items()), self.seed, self.output, self.keypoint_tolerance))
+
+    @property
+    def run(self) -> str:
+        """Short name of all samples of this recipe: 12 digits of its digest."""
+        return self.digest[:12]
+
+    def key(self, index: int) -> str:
+        """The key of sample `index` in a store."""
+        return f"{self.run}-{index:08d}"
+
+
+class Generator:
+    """`generator[i]` is sample i of a recipe. The renderer opens at the first sample and stays open: one generator a process.
+
+    Raises SceneError naming scene, seed and index when a sample cannot be made.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._renderer: Renderer | None = None
+
+    @property
+    def renderer(self) -> Renderer:
+        """The open renderer. Raises MissingPartError if it cannot be opened."""
+        if self._renderer is None:
+            self._renderer = self.recipe.renderer.open()
+        return self._renderer
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`, from 0; there is no last one."""
+        recipe, renderer, index = self.recipe, self.renderer, operator.index(index)
+        if index < 0:
+            raise ConfigError(f"a sample's index must be a whole number from 0, got {index}")
+        try:
+            draft = self._draft(index)
+            return finish(draft, recipe.scene.categories, self._origin(renderer, index), recipe.key(index))
+        except Exception as error:  # a plugin may raise anything; whatever it is, the user needs its coordinates
+            what = str(error) if isinstance(error, SynthError) else f"{type(error).__name__}: {error}"
+            raise SceneError(f"sample {index} (scene {recipe.name}, seed {recipe.seed}): {what}") from error
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Samples 0, 1, 2, ... without end."""
+        index = 0
+        while True:
+            yield self[index]
+            index += 1
+
+    def _draft(self, index: int) -> Draft:
+        recipe = self.recipe
+        world = recipe.scene.compose(rng_for(recipe.seed, index, _SCENE))
+        known = {category.name: category for category in recipe.scene.categories}
+        for number, body in enumerate(world.bodies):
+            if body.category is not None and known.get(body.category.name) != body.category:
+                raise LabelError(
+                    f"body {number} ('{body.asset.name}') has category '{body.category.name}', which the scene does not declare"
+                )
+        frame = self.renderer.render(world, normals="normals" in recipe.output.maps)
+        draft = annotate(world, frame, recipe.keypoint_tolerance)
+        for name, stage in recipe.stages.items():
+            draft = stage.apply(draft, rng_for(recipe.seed, index, name))
+            if draft.instance.shape != draft.image.shape[:2]:
+                raise LabelError(f"stage '{name}' left a {draft.image.shape[:2]} picture with a {draft.instance.shape} instance map")
+        return draft
+
+    def _origin(self, renderer: Renderer, index: int) -> Origin:
+        return Origin(self.recipe.digest, self.recipe.name, self.recipe.seed, index, renderer.name, versions())
+
+    def close(self) -> None:
+        """Close the renderer, if it was opened."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> Generator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of all that pixels and labels depend on, by package name."""
+    names = ("synth", "numpy", "scipy", "opencv-python-headless", "trimesh", "pyrender-maintained", "albumentations")
+
+    def found(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "absent"
+
+    return {name: found(name) for name in names}
