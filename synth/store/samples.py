@@ -1,0 +1,97 @@
+"""Typed, lazy reading of one version of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from synth.record import Map, Record, decode
+from synth.store import objects, table
+from synth.types import Sample
+
+_BATCH = 32
+
+
+class Samples(Sequence[Sample]):
+    """The samples of one version, as a sequence that reads when asked.
+
+    `samples[3]` is a Sample, `samples[[5, 2, 9]]` a list of them read at once (many times faster than one by one, and what a torch
+    DataLoader uses), `samples[10:20]` another lazy sequence. It pickles as a handle of a few bytes, or a few a row when filtered; start
+    workers with spawn, never with fork.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        version: int,
+        length: int,
+        rows: npt.NDArray[np.int64] | None = None,
+        maps: tuple[Map, ...] = ("depth", "normals"),
+    ) -> None:
+        """`rows`: the places in the table that these are, or None for all. Made by Store.read."""
+        self._folder, self.version, self._length, self._rows, self._maps = folder, version, length, rows, maps
+
+    def __len__(self) -> int:
+        return self._length if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Samples({len(self)} of version {self.version} of {self._folder})"
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    @overload
+    def __getitem__(self, index: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            rows = np.arange(self._length) if self._rows is None else self._rows
+            return Samples(self._folder, self.version, self._length, rows[index], self._maps)
+        if isinstance(index, (int, np.integer)):
+            return self.__getitems__([int(index)])[0]
+        return self.__getitems__(index)
+
+    def __getitems__(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]:
+        """The samples at `indices`, in that order, read at once."""
+        return [decode(record) for record in self._read(indices)]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(decode, self.records())
+
+    def records(self) -> Iterator[Record]:
+        """Each sample with its pixels still encoded, in order."""
+        for start in range(0, len(self), _BATCH):
+            yield from self._read(range(start, min(start + _BATCH, len(self))))
+
+    def keys(self) -> list[str]:
+        """The key of each, in order."""
+        data = table.dataset(self._folder / "samples.lance", self.version)
+        with table.lance_errors("be read", Path(data.uri)):
+            keys = data.to_table(columns=["key"])["key"].to_pylist()
+        return keys if self._rows is None else [keys[row] for row in self._rows]
+
+    def _read(self, indices: Any) -> list[Record]:
+        from synth.store.columns import BLOBS, LABELS, records_from
+
+        wanted = np.asarray(indices, dtype=np.int64)
+        if wanted.size == 0:
+            return []
+        wanted = np.where(wanted < 0, wanted + len(self), wanted)
+        if wanted.min() < 0 or wanted.max() >= len(self):
+            raise IndexError(f"there are {len(self)} samples, got index {np.asarray(indices).tolist()}")
+        rows = (wanted if self._rows is None else self._rows[wanted]).tolist()
+        path = self._folder / "samples.lance"
+        data = table.dataset(path, self.version)
+        with table.lance_errors("be read", path):
+            labels = data.take(rows, columns=list(LABELS))
+            blobs = {
+                name: [blob for _, blob in data.read_blobs(name, indices=rows, preserve_order=True)]
+                if name == "image" or name in self._maps
+                else [None] * len(rows)
+                for name in BLOBS
+            }
+        return records_from(labels, blobs, lambda digest: objects.get(self._folder / "objects", digest))

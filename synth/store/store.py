@@ -1,0 +1,296 @@
+"""Store: open, read, commit, tag, log."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synth.errors import ConfigError, LabelError, StoreError, known_names
+from synth.record import Map, Output, encode
+from synth.store import objects, table
+from synth.store.samples import Samples
+from synth.types import Sample
+
+SCHEMA_VERSION = 1
+_MARK = "synth.json"
+_BATCH_SAMPLES, _BATCH_BYTES = 64, 32 << 20  # a batch on its way to the disk ends at either
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One version. time is UTC; run: id of the generate or import run that made it; meta: what that run kept with it."""
+
+    version: int
+    time: datetime
+    message: str
+    run: str | None
+    tags: tuple[str, ...]
+    samples_added: int
+    samples_total: int
+    meta: Mapping[str, Any]
+
+
+class Store:
+    """A versioned dataset in a folder. Cheap to make, picklable, safe to use from many processes (spawned, not forked) at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `Store.open`, which checks that the folder is a store."""
+        self.folder = folder
+        self._table = folder / "samples.lance"
+        self._objects = folder / "objects"
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
+
+    @classmethod
+    def open(cls, path: str | Path, *, create: bool = False) -> Store:
+        """The store at `path`, made there if `create` and nothing else is there. Raises StoreError."""
+        folder = Path(path).absolute()
+        store = cls(folder)
+        if create and not (folder / _MARK).exists():
+            store._create()
+        store._check_mark()
+        return store
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, ref: str | int = "main", where: str | None = None, maps: Sequence[Map] = ("depth", "normals")) -> Samples:
+        """The samples of `ref` for which the SQL condition `where` over the columns holds, in the order of their commits.
+
+        maps: which of the kept maps to read; training on pictures alone is faster without.
+        """
+        version = self.resolve(ref)
+        data = table.dataset(self._table, version)
+        rows = None if where is None else self._rows_where(data, where)
+        with table.lance_errors("be read", self._table):
+            return Samples(self.folder, version, data.count_rows(), rows, tuple(maps))
+
+    def get(self, key: str, ref: str | int = "main") -> Sample:
+        """The sample `key`. Raises StoreError if `ref` has none."""
+        escaped = key.replace("'", "''")
+        found = self.read(ref, f"key = '{escaped}'")
+        if not found:
+            raise StoreError(f"store {self.folder}: {ref} has no sample '{key}'")
+        return found[0]
+
+    def indices(self, run: str, ref: str | int = "main") -> npt.NDArray[np.int64]:
+        """The sample indices that `run` has committed, sorted."""
+        data = table.dataset(self._table, self.resolve(ref))
+        escaped = run.replace("'", "''")
+        with table.lance_errors("be read", self._table):
+            found = data.to_table(columns=["origin.index"], filter=f"run = '{escaped}' and origin is not null")
+        return np.sort(found.column(0).to_numpy().astype(np.int64))
+
+    def _rows_where(self, data: Any, where: str) -> npt.NDArray[np.int64]:
+        try:
+            rows = data.to_table(columns=["_rowoffset"], filter=where)["_rowoffset"]
+        except (ValueError, OSError, RuntimeError) as error:
+            cause = re.sub(r",? ?/\S*\.rs:\d+:\d+|Invalid user input: ", "", str(error)).split(" Valid fields are")[0]
+            raise StoreError(f'the filter "{where}" cannot be used: {cause} known columns: {", ".join(_column_names())}') from error
+        return rows.to_numpy().astype(np.int64)
+
+    # --- refs ---------------------------------------------------------------------------------------------------------
+
+    def resolve(self, ref: str | int) -> int:
+        """The version number of `ref`: 'main', a tag, or a version number. Raises StoreError with the known ones."""
+        latest = int(table.dataset(self._table).version)
+        if ref == "main":
+            return latest
+        tags = self.tags()
+        if isinstance(ref, str) and ref in tags:
+            return tags[ref]
+        if isinstance(ref, int) or ref.isdigit():
+            if 1 <= int(ref) <= latest:
+                table.dataset(self._table, int(ref))
+                return int(ref)
+            raise StoreError(f"store {self.folder}: no version {ref}; there are 1 to {latest}")
+        raise StoreError(f"store {self.folder}: {known_names('ref', ref, ['main', *tags])}, and versions 1 to {latest}")
+
+    def tag(self, name: str, ref: str | int = "main") -> None:
+        """Name the version of `ref` for good."""
+        if name == "main" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", name) or ".." in name or name.endswith((".lock", ".")):
+            raise ConfigError(f"a tag begins with a letter and has letters, digits, '.', '_', '-', and is not main; got '{name}'")
+        version, known = self.resolve(ref), self.tags()
+        if known.get(name, version) != version:
+            raise StoreError(f"store {self.folder}: tag '{name}' is there and names version {known[name]}; choose another name")
+        if name not in known:
+            with table.lance_errors(f"be tagged '{name}'", self._table):
+                table.dataset(self._table).tags.create(name, version)
+
+    def tags(self) -> dict[str, int]:
+        """Each tag and its version."""
+        with table.lance_errors("list its tags", self._table):
+            return {name: int(tag["version"]) for name, tag in sorted(table.dataset(self._table).tags.list().items())}
+
+    def log(self, ref: str | int = "main") -> list[Commit]:
+        """The commits up to `ref`, newest first."""
+        data = table.dataset(self._table, self.resolve(ref))
+        tags = self.tags()
+        with table.lance_errors("list its versions", self._table):
+            versions = sorted((v for v in data.versions() if v["version"] <= data.version), key=lambda v: -int(v["version"]))
+            return [self._commit_of(data, version, tags) for version in versions]
+
+    def _commit_of(self, data: Any, version: Mapping[str, Any], tags: Mapping[str, int]) -> Commit:
+        number = int(version["version"])
+        properties = _properties(data, number)
+        return Commit(
+            version=number,
+            time=version["timestamp"].astimezone(timezone.utc),  # Lance gives local time without saying so
+            message=properties.get("message", ""),
+            run=properties.get("run"),
+            tags=tuple(name for name, tagged in tags.items() if tagged == number),
+            samples_added=int(properties.get("samples", 0)),
+            samples_total=int(version["metadata"]["total_rows"]),
+            meta=objects.get(self._objects, properties["meta"]) if "meta" in properties else {},
+        )
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write_fragment(self, samples: Iterable[Sample], output: Output, run: str) -> str:
+        """Write samples where no version shows them yet, and return the JSON that `commit` takes. For workers.
+
+        `samples` is walked in the calling thread and may be long: a few tens of encoded samples are in memory at a time. A sample
+        without a key gets `{run}-{index:08d}`. Raises LabelError for a sample that cannot be kept, StoreError if the disk is full.
+        """
+        from synth.store.columns import batch_from
+
+        base = int(table.dataset(self._table).version)
+        indices: list[int] = []
+        count = 0
+
+        def batches() -> Iterator[Any]:
+            nonlocal count
+            waiting, size = [], 0
+            for sample in samples:
+                index = None if sample.origin is None else sample.origin.index
+                record = encode(sample, output, "" if index is None else f"{run}-{index:08d}")
+                indices.extend([] if index is None else [index])
+                waiting.append(record)
+                size += len(record.image) + len(record.depth or b"") + len(record.normals or b"")
+                count += 1
+                if len(waiting) == _BATCH_SAMPLES or size >= _BATCH_BYTES:
+                    yield batch_from(waiting, run, self._put)
+                    waiting, size = [], 0
+            if waiting:
+                yield batch_from(waiting, run, self._put)
+
+        fragments = table.write_stream(self._table, batches())
+        return json.dumps(
+            {"run": run, "base": base, "samples": count, "indices": _ranges(indices), "fragments": [f.to_json() for f in fragments]}
+        )
+
+    def commit(self, fragments: Sequence[str], *, message: str, run: str, meta: Mapping[str, Any]) -> Commit:
+        """Make written fragments one new version. For the one coordinator of `run`.
+
+        The same fragments committed again add nothing and return the commit that has them. Raises StoreError, with nothing
+        committed, if another commit of `run` has one of their samples.
+        """
+        parts = [json.loads(text) for text in fragments]
+        count = sum(part["samples"] for part in parts)
+        if not count:
+            raise StoreError(f"store {self.folder}: there are no samples to commit")
+        pieces = sorted(json.dumps(piece, sort_keys=True) for part in parts for piece in part["fragments"])
+        identity = hashlib.sha256("\n".join(pieces).encode()).hexdigest()
+        with self._locked():
+            version = self._find(identity, since=min(part["base"] for part in parts))
+            if version is None:
+                self._refuse_again(run, parts)
+                properties = {"message": message, "run": run, "commit": identity, "samples": str(count), "meta": self._put(dict(meta))}
+                version = table.append(self._table, pieces, properties)
+        data = table.dataset(self._table, version)
+        described = next(v for v in data.versions() if v["version"] == version)
+        return self._commit_of(data, described, self.tags())
+
+    def _find(self, identity: str, since: int) -> int | None:
+        """The version above `since` that committed `identity`: none before it can have, since its fragments were not there."""
+        data = table.dataset(self._table)
+        for version in range(int(data.version), since, -1):
+            if _properties(data, version).get("commit") == identity:
+                return version
+        return None
+
+    def _refuse_again(self, run: str, parts: Sequence[Mapping[str, Any]]) -> None:
+        new = np.concatenate([np.arange(a, b) for part in parts for a, b in part["indices"]] or [np.zeros(0, np.int64)])
+        doubled = np.intersect1d(new, self.indices(run)).tolist()
+        doubled += np.unique(new[np.diff(np.sort(new), prepend=-1) == 0]).tolist() if len(np.unique(new)) < len(new) else []
+        if doubled:
+            raise StoreError(
+                f"store {self.folder}: run {run} has {len(doubled)} of these samples already (first: index {doubled[0]}); was the same "
+                "command started twice? Nothing was committed; run it once more, alone, to complete what is missing"
+            )
+
+    def _put(self, value: Any) -> str:
+        return objects.put(self._objects, value)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # Lance lets every append land, so "look, then append" needs a lock of its own. The system drops it when its holder dies.
+        try:
+            with (self.folder / "commit.lock").open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StoreError(f"store {self.folder}: cannot commit: {error.strerror}") from error
+
+    # --- making and checking ------------------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        there = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
+        foreign = [name for name in there if name not in ("samples.lance", "objects", "commit.lock") and not name.startswith(f".{_MARK}")]
+        if foreign:
+            shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+            raise StoreError(f"{self.folder} is no store and holds other things ({shown}); name a new or empty folder")
+        try:
+            self._objects.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.folder}: no store can be made there: {error.strerror}; choose another folder") from error
+        table.create(self._table)
+        # The mark is last: a folder without it is not yet a store, and the same call completes it.
+        objects.write_whole(self.folder / _MARK, json.dumps({"synth_store": SCHEMA_VERSION}).encode() + b"\n")
+
+    def _check_mark(self) -> None:
+        mark = self.folder / _MARK
+        try:
+            version = json.loads(mark.read_text())["synth_store"]
+        except OSError as error:
+            what = "is a file" if self.folder.is_file() else "does not exist" if not self.folder.exists() else f"has no {_MARK}"
+            raise StoreError(
+                f"no store at {self.folder}: it {what}; `synth generate store={self.folder}` makes one, or name another with --store"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}') from error
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise StoreError(f"{self.folder} has schema version {version}, this synth reads up to {SCHEMA_VERSION}; install a newer synth")
+
+
+def _properties(data: Any, version: int) -> dict[str, str]:
+    transaction = data.read_transaction(version)
+    return dict(transaction.transaction_properties or {}) if transaction is not None else {}
+
+
+def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Half-open ranges that hold exactly `indices`, a doubled one twice."""
+    ranges: list[tuple[int, int]] = []
+    for index in sorted(indices):
+        if ranges and ranges[-1][1] == index:
+            ranges[-1] = (ranges[-1][0], index + 1)
+        else:
+            ranges.append((index, index + 1))
+    return ranges
+
+
+def _column_names() -> list[str]:
+    from synth.store.columns import BLOBS, SCHEMA
+
+    return [field.name for field in SCHEMA if field.name not in BLOBS]
