@@ -1,0 +1,156 @@
+"""Meshes and textures on the device: uploaded once, found again by the memory they came from, freed when that is gone or space runs out.
+
+An upload's key is the memory block and its layout, not the object that names it, so a material copied with another roughness still
+finds its textures. Arrays of synth's types are never written to; one that is rewritten in place would be drawn as it was.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from OpenGL import GL as gl
+from pyrender.primitive import Primitive
+
+from synth.errors import RenderError
+from synth.types import U8, Mesh
+
+
+class Upload(Protocol):
+    """Something on the device."""
+
+    nbytes: int
+
+    def delete(self) -> None:
+        """Free it."""
+
+
+class MeshUpload(Primitive):  # type: ignore[misc]  # pyrender is untyped
+    """A mesh's vertices and faces, as pyrender lays them out. uv, color: their attribute locations, None if there are none."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        if len(mesh.vertices_m) > 1 << 24:  # pyrender passes indices through float32
+            raise RenderError(f"a mesh of {len(mesh.vertices_m)} vertices is too large to draw, 16777216 is the most; split or simplify it")
+        super().__init__(mesh.vertices_m, normals=mesh.normals, texcoord_0=mesh.uv, color_0=mesh.colors, indices=mesh.faces)
+        self._add_to_context()
+        # The device has them now; held here, they would never be seen to go.
+        self._positions = self._normals = self._texcoord_0 = self._color_0 = self._indices = None
+        self.uv = None if mesh.uv is None else 2
+        self.color = None if mesh.colors is None else 2 + (mesh.uv is not None)
+        self._index_count = int(mesh.faces.size)
+        arrays = [mesh.vertices_m, mesh.normals, mesh.uv, mesh.colors, mesh.faces]
+        self.nbytes = sum(array.nbytes for array in arrays if array is not None)
+
+    def draw(self) -> None:
+        """Draw its triangles with the bound program."""
+        self._bind()
+        gl.glDrawElements(gl.GL_TRIANGLES, self._index_count, gl.GL_UNSIGNED_INT, None)
+
+    def delete(self) -> None:
+        self._remove_from_context()
+
+
+class TextureUpload:
+    """A repeating, mipmapped texture (h, w, channels) u8, top row first; grey and grey-alpha are spread to rgba."""
+
+    def __init__(self, texture: U8, srgb: bool) -> None:
+        rgba = np.full((*texture.shape[:2], 4), 255, dtype=np.uint8)
+        channels = texture.shape[2]
+        if channels >= 3:
+            rgba[..., :channels] = texture
+        else:
+            rgba[..., :3] = texture[..., :1]
+            if channels == 2:
+                rgba[..., 3] = texture[..., 1]
+        height, width = texture.shape[:2]
+        self.nbytes = rgba.nbytes * 4 // 3
+        self.id = int(gl.glGenTextures(1))
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self.id)
+        internal = gl.GL_SRGB8_ALPHA8 if srgb else gl.GL_RGBA8
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, internal, width, height, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, rgba)
+        gl.glGenerateMipmap(gl.GL_TEXTURE_2D)
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR_MIPMAP_LINEAR)
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR)
+
+    def delete(self) -> None:
+        """Free it."""
+        gl.glDeleteTextures([self.id])
+
+
+def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return array.base if isinstance(array.base, np.ndarray) else array
+
+
+def _place(array: npt.NDArray[Any] | None) -> Hashable:
+    return None if array is None else (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+
+
+@dataclass(slots=True)
+class _Entry:
+    upload: Upload
+    guards: list[weakref.ref[Any]]
+
+    @property
+    def stale(self) -> bool:
+        return any(guard() is None for guard in self.guards)
+
+
+class UploadCache:
+    """Uploads by the memory they were made from, the least recently used freed above `limit_bytes`; what the present frame uses stays."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._gone: deque[Hashable] = deque()  # written by the garbage collector, in whatever thread it runs
+        self.nbytes = 0
+
+    def begin_frame(self) -> None:
+        """Free what lost its arrays, then what is over the limit."""
+        while self._gone:
+            key = self._gone.popleft()
+            if key in self._entries and self._entries[key].stale:
+                self._free(key)
+        while self.nbytes > self._limit_bytes and self._entries:
+            self._free(next(iter(self._entries)))
+
+    def get(self, kind: str, arrays: tuple[npt.NDArray[Any] | None, ...], upload: Callable[[], Any]) -> Any:
+        """The upload made from these arrays, made now if it is not there."""
+        key = (kind, *map(_place, arrays))
+        entry = self._entries.get(key)
+        if entry is None or entry.stale:
+            if entry is not None:
+                self._free(key)
+            made = upload()
+            owners = {id(owner): owner for owner in (_owner(a) for a in arrays if a is not None)}.values()
+            entry = _Entry(made, [weakref.ref(owner, lambda _, key=key: self._gone.append(key)) for owner in owners])
+            self._entries[key] = entry
+            self.nbytes += made.nbytes
+        self._entries.move_to_end(key)
+        return entry.upload
+
+    def mesh(self, mesh: Mesh) -> MeshUpload:
+        """The mesh on the device."""
+        arrays = (mesh.vertices_m, mesh.faces, mesh.normals, mesh.uv, mesh.colors)
+        found: MeshUpload = self.get("mesh", arrays, lambda: MeshUpload(mesh))
+        return found
+
+    def texture(self, texture: U8, srgb: bool) -> int:
+        """The texture's name on the device."""
+        found: TextureUpload = self.get(f"texture {srgb}", (texture,), lambda: TextureUpload(texture, srgb))
+        return found.id
+
+    def _free(self, key: Hashable) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.nbytes -= entry.upload.nbytes
+            entry.upload.delete()
+
+    def clear(self) -> None:
+        """Free all."""
+        for key in list(self._entries):
+            self._free(key)
