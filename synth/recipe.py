@@ -13,7 +13,7 @@ from synth.digest import digest_of
 from synth.errors import ConfigError, LabelError, SceneError, SynthError
 from synth.protocols import Renderer, RendererSpec, Scene, Stage
 from synth.rand import rng_for
-from synth.store import Output
+from synth.record import Output
 from synth.types import Draft, Origin, Sample
 
 _SCENE = "scene"  # the name of the scene's random stream; no stage may have it

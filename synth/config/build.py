@@ -1,0 +1,157 @@
+"""A resolved config (plain dicts, lists, numbers, strings) becomes objects.
+
+A dict with `_target_` becomes a call of that class or function; a string such as "Uniform(0.2, 0.4)" becomes the distribution. A
+config from a store or a colleague is code from outside, so a target is taken only from synth or an installed plugin, and what it
+resolves to must be defined there too.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import inspect
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from synth.config.searchpath import plugins
+from synth.errors import ConfigError, SynthError, known_names
+from synth.rand import DISTRIBUTIONS
+from synth.recipe import Recipe
+from synth.record import Output
+
+_CALL = re.compile(r"^\s*[A-Z]\w*\s*\(.*\)\s*$", re.DOTALL)
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+def build(node: Any, where: str = "config") -> Any:
+    """The object a config node describes. Raises ConfigError naming the key."""
+    if isinstance(node, str) and _CALL.match(node):
+        return parse_distribution(node, where)
+    if isinstance(node, (list, tuple)):
+        return [build(item, f"{where}[{i}]") for i, item in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    values = {str(key): build(value, f"{where}.{key}") for key, value in node.items() if key != "_target_"}
+    return _call(locate(node["_target_"], where), values, where) if "_target_" in node else values
+
+
+def locate(target: Any, where: str) -> Any:
+    """The class or function that `target` ("package.module.Name") names. Raises ConfigError if it is not to be trusted or not there."""
+    allowed = {"synth", *plugins()}
+    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
+        raise ConfigError(f"{where}._target_ must be 'package.module.Name', got {target!r}")
+    if target.split(".")[0] not in allowed:
+        raise ConfigError(
+            f"{where}._target_: '{target}' is neither in synth nor in an installed plugin ({', '.join(sorted(allowed))}); "
+            "a package that ships scenes names its configs in the entry point group 'synth.configs'"
+        )
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except SynthError:
+        raise
+    except Exception as error:  # a plugin's module may raise anything
+        raise ConfigError(f"{where}._target_: cannot import '{module_name}': {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if found is None:
+        raise ConfigError(f"{where}._target_: {known_names(f'name in {module_name}', name, _public(module))}")
+    if not callable(found) or str(getattr(found, "__module__", "")).split(".")[0] not in allowed:
+        raise ConfigError(f"{where}._target_: '{target}' is no class or function of synth or an installed plugin")
+    return found
+
+
+def _public(module: Any) -> list[str]:
+    return [name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__]
+
+
+def _call(target: Any, values: dict[str, Any], where: str) -> Any:
+    if is_dataclass(target):
+        known = [f.name for f in fields(target) if f.init]
+        required = [f.name for f in fields(target) if f.init and f.default is MISSING and f.default_factory is MISSING]
+    else:
+        parameters = inspect.signature(target).parameters.values()
+        known = [p.name for p in parameters]
+        required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ";"
+            raise ConfigError(f"{where}: no key '{name}'{hint} known: {', '.join(known)}")
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ConfigError(f"{where}: {', '.join(missing)} missing; {target.__name__} needs {', '.join(required)}")
+    try:
+        return target(**values)
+    except SynthError as error:
+        raise type(error)(f"{where}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {target.__name__} cannot take {values}: {error}") from error
+
+
+# --- distributions ----------------------------------------------------------------------------------------------------
+
+
+def parse_distribution(text: str, where: str = "config") -> Any:
+    """The distribution that `text` writes, such as "Choice([0.1, Uniform(0.2, 0.4)], [1, 3])". Numbers may be sums and products, and
+    use `pi`. Nothing else is evaluated. Raises ConfigError naming the key."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ConfigError(f"{where}: cannot read '{text}' as a distribution: {error.msg}") from error
+    return _value(tree, text, where)
+
+
+def _value(node: ast.expr, text: str, where: str) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, bool)):
+        return node.value
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(item, text, where) for item in node.elts]
+    if isinstance(node, ast.Name) and node.id == "pi":
+        return math.pi
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_number(node.operand, text, where)
+    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        left, right = _number(node.left, text, where), _number(node.right, text, where)
+        if isinstance(node.op, ast.Div) and right == 0:
+            raise ConfigError(f"{where}: '{text}' divides by zero")
+        return _ARITHMETIC[type(node.op)](left, right)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        name = node.func.id
+        if name not in DISTRIBUTIONS:
+            raise ConfigError(f"{where}: {known_names('distribution', name, DISTRIBUTIONS)}")
+        known = [f.name for f in fields(DISTRIBUTIONS[name])]  # type: ignore[arg-type]
+        if len(node.args) > len(known) or any(keyword.arg is None for keyword in node.keywords):
+            raise ConfigError(f"{where}: {name} takes ({', '.join(known)}), got '{text}'")
+        values = {known[i]: _value(argument, text, where) for i, argument in enumerate(node.args)}
+        values |= {str(keyword.arg): _value(keyword.value, text, where) for keyword in node.keywords}
+        return _call(DISTRIBUTIONS[name], values, where)
+    raise ConfigError(f"{where}: cannot read '{ast.unparse(node)}' in '{text}'; a distribution holds numbers, lists and distributions")
+
+
+def _number(node: ast.expr, text: str, where: str) -> float:
+    value = _value(node, text, where)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"{where}: '{ast.unparse(node)}' in '{text}' must be a number")
+    return value
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------------
+
+
+def build_recipe(config: Mapping[str, Any], scene_name: str) -> Recipe:
+    """The recipe of a resolved `generate` config (configs/generate.yaml). Raises ConfigError naming the key."""
+    output = _call(Output, {**build(config["image"], "image"), "maps": tuple(config["outputs"])}, "image, outputs")
+    return Recipe(
+        scene=build(config["scene"], "scene"),
+        renderer=build(config["renderer"], "renderer"),
+        stages={name: build(stage, f"stages.{name}") for name, stage in (config.get("stages") or {}).items() if stage is not None},
+        seed=config["seed"],
+        output=output,
+        keypoint_tolerance=config["keypoint_tolerance"],
+        name=scene_name,
+    )

@@ -1,0 +1,40 @@
+"""The typed keys of configs/generate.yaml, so that a wrong type or an unknown key is named by Hydra before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class ImageKeys:
+    """How pictures are encoded."""
+
+    format: str = MISSING
+    quality: int = MISSING
+
+
+@dataclass
+class GenerateKeys:
+    """Top level of `synth generate`. Meanings and units stand in the YAML."""
+
+    n: int = MISSING
+    seed: int = MISSING
+    store: str = MISSING
+    message: str = MISSING
+    workers: int = MISSING
+    outputs: list[str] = MISSING
+    image: ImageKeys = field(default_factory=ImageKeys)
+    keypoint_tolerance: float = MISSING
+    camera: Any = MISSING
+    scene: Any = MISSING
+    renderer: Any = MISSING
+    stages: Any = None
+
+
+def register() -> None:
+    """Make the schema known to Hydra."""
+    ConfigStore.instance().store(name="generate_keys", node=GenerateKeys, provider="synth")
