@@ -48,6 +48,10 @@ class StoreError(SynthError):
     """The store cannot be opened, read or written, or a ref or key in it does not exist."""
 
 
+class FormatError(SynthError):
+    """A file or folder of a foreign format cannot be read or written; the message names the place in it."""
+
+
 def known_names(what: str, name: str, known: Iterable[str]) -> str:
     """Say that `name` is no `what`, with the nearest known name and the list of all.
 

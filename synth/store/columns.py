@@ -8,6 +8,7 @@ fixed-length list, named with their order: SQL reads `box_xyxy[1]` as x0, and on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -87,40 +88,46 @@ Get = Callable[[str], Any]
 # --- into the table ---------------------------------------------------------------------------------------------------
 
 
-def batch_from(records: Sequence[Record], run: str, put: Put) -> Any:
-    """A record batch of SCHEMA. Raises LabelError for a label that no reader could understand."""
-    columns: dict[str, Any] = {
-        "key": [r.key for r in records],
-        "source": [r.source for r in records],
-        "run": [run] * len(records),
-        "width": [r.width for r in records],
-        "height": [r.height for r in records],
-        "image_format": [r.image_format for r in records],
-        "categories": [put([_category_json(c) for c in r.categories]) for r in records],
-        "instances": [[_instance_row(r, i) for i in range(len(r.instances))] for r in records],
-        "camera": [_camera_row(r) for r in records],
-        "origin": [_origin_row(r.origin, put) for r in records],
-        "instance_count": [len(r.instances) for r in records],
-        "instance_categories": [sorted({i.category for i in r.instances}) for r in records],
-        "visible_fraction_min": [min(_visible(r), default=None) for r in records],
-        "visible_fraction_max": [max(_visible(r), default=None) for r in records],
+def row_from(record: Record, run: str, put: Put) -> dict[str, Any]:
+    """One row of SCHEMA. Raises LabelError for a label that contradicts another or that no reader could understand."""
+    visible = [i.visible_fraction for i in record.instances if i.visible_fraction is not None]
+    return {
+        "key": record.key,
+        "source": record.source,
+        "run": run,
+        "width": record.width,
+        "height": record.height,
+        "image": record.image,
+        "image_format": record.image_format,
+        "depth": record.depth,
+        "normals": record.normals,
+        "instances": [_instance_row(record, index) for index in range(len(record.instances))],
+        "camera": _camera_row(record),
+        "origin": _origin_row(record, put),
+        "categories": put([asdict(category) for category in record.categories]),
+        "instance_count": len(record.instances),
+        "instance_categories": sorted({instance.category for instance in record.instances}),
+        "visible_fraction_min": min(visible, default=None),
+        "visible_fraction_max": max(visible, default=None),
     }
-    blobs = {name: lance.blob_array([getattr(r, name) for r in records]) for name in BLOBS}
-    arrays = [blobs[f.name] if f.name in blobs else pa.array(columns[f.name], f.type) for f in SCHEMA]
+
+
+def batch_from(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A record batch of rows."""
+    columns = ([row[name] for row in rows] for name in SCHEMA.names)
+    arrays = [
+        lance.blob_array(values) if field.name in BLOBS else pa.array(values, field.type)
+        for field, values in zip(SCHEMA, columns, strict=True)
+    ]
     return pa.record_batch(arrays, schema=SCHEMA)
 
 
-def _visible(record: Record) -> list[float]:
-    return [i.visible_fraction for i in record.instances if i.visible_fraction is not None]
-
-
-def _category_json(category: Category) -> dict[str, Any]:
-    return {name: getattr(category, name) for name in Category.__slots__}
-
-
-def _origin_row(origin: Origin | None, put: Put) -> dict[str, Any] | None:
+def _origin_row(record: Record, put: Put) -> dict[str, Any] | None:
+    origin = record.origin
     if origin is None:
         return None
+    if not 0 <= origin.seed < 2**63:
+        raise LabelError(f"sample {record.key}: seed must be in [0, 2^63) to be kept, got {origin.seed}")
     return {**{name: getattr(origin, name) for name in _ORIGIN}, "versions": put(dict(origin.versions))}
 
 
@@ -141,19 +148,22 @@ def _camera_row(record: Record) -> dict[str, Any] | None:
 def _instance_row(record: Record, index: int) -> dict[str, Any]:
     it = record.instances[index]
     where = f"sample {record.key}: instance {index} ({it.category})"
-    if it.category not in {c.name for c in record.categories}:
+    category = next((c for c in record.categories if c.name == it.category), None)
+    if category is None:
         raise LabelError(f"{where}: its category is none of the sample's: {', '.join(c.name for c in record.categories) or 'none'}")
     for name, mask in (("mask", it.mask), ("mask_full", it.mask_full)):
         if mask is not None and (mask.width, mask.height) != (record.width, record.height):
             raise LabelError(f"{where}: {name} is {mask.width}x{mask.height}, its picture {record.width}x{record.height}")
     points = it.keypoints
+    if points is not None and len(points.v) != len(category.keypoints):
+        raise LabelError(f"{where}: it has {len(points.v)} keypoints, its category {len(category.keypoints)}")
     if points is not None and not np.isin(points.v, (0, 1, 2)).all():
         raise LabelError(f"{where}: keypoint v must be 0, 1 or 2, got {points.v.tolist()}")
     obb, box3d = it.obb, it.box3d_object_m
-    row = {
+    row: dict[str, Any] = {
         "category": it.category,
-        "mask_rle": it.mask and it.mask.counts,
-        "mask_full_rle": it.mask_full and it.mask_full.counts,
+        "mask_rle": None if it.mask is None else it.mask.counts,
+        "mask_full_rle": None if it.mask_full is None else it.mask_full.counts,
         "area_px": it.area_px,
         "box_xyxy": it.box_xyxy,
         "box_full_xyxy": it.box_full_xyxy,

@@ -5,42 +5,46 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from synth.errors import StoreError
 
 
-def put(folder: Path, value: Any) -> str:
-    """Keep `value` and return its digest. It is on disk, whole, when this returns."""
-    try:
-        data = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"only JSON values can be kept with a commit: {error}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    _write(folder, digest, data)
-    return digest
+class Objects:
+    """The folder of a store's objects. Pickles as its path."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[str, Any] = {}
 
-@lru_cache(maxsize=256)
-def _write(folder: Path, digest: str, data: bytes) -> None:
-    path = folder / f"{digest}.json"
-    if not path.exists():
-        write_whole(path, data)
+    def __reduce__(self) -> Any:
+        return Objects, (self.folder,)
 
+    def put(self, value: Any) -> str:
+        """Keep `value` and return its digest. It is in the folder, whole, when this returns."""
+        try:
+            data = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"only JSON values can be kept in a store: {error}") from error
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.folder / f"{digest}.json"
+        if not path.exists():
+            write_whole(path, data)
+        return digest
 
-@lru_cache(maxsize=256)
-def get(folder: Path, digest: str) -> Any:
-    """The value of `digest`; do not change it. Raises StoreError if it is missing or its bytes are not what was put."""
-    path = folder / f"{digest}.json"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"the store is damaged: object {path} cannot be read: {error.strerror}; restore it from a copy") from error
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise StoreError(f"the store is damaged: the bytes of object {path} are not those of its name; restore it from a copy")
-    return json.loads(data)
+    def get(self, digest: str) -> Any:
+        """The value of `digest`, read once; do not change it. Raises StoreError if it is missing or is not what was put."""
+        if digest not in self._read:
+            path = self.folder / f"{digest}.json"
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise StoreError(f"the store is damaged: object {path}: {error.strerror}; restore it from a copy") from error
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise StoreError(f"the store is damaged: the bytes of object {path} are not those of its name; restore it from a copy")
+            self._read[digest] = json.loads(data)
+        return self._read[digest]
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -51,4 +55,4 @@ def write_whole(path: Path, data: bytes) -> None:
         half.replace(path)
     except OSError as error:
         half.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        raise StoreError(f"cannot write {path}: {error.strerror}; what was committed before is whole") from error

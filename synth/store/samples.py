@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from synth.record import Map, Record, decode
-from synth.store import objects, table
+from synth.store.objects import Objects
+from synth.store.table import Table
 from synth.types import Sample
 
 _BATCH = 32
@@ -26,20 +26,21 @@ class Samples(Sequence[Sample]):
 
     def __init__(
         self,
-        folder: Path,
+        table: Table,
+        objects: Objects,
         version: int,
         length: int,
         rows: npt.NDArray[np.int64] | None = None,
         maps: tuple[Map, ...] = ("depth", "normals"),
     ) -> None:
-        """`rows`: the places in the table that these are, or None for all. Made by Store.read."""
-        self._folder, self.version, self._length, self._rows, self._maps = folder, version, length, rows, maps
+        """`length`: of the whole table; `rows`: the places in it that these are, or None for all. Made by Store.read."""
+        self._table, self._objects, self.version, self._length, self._rows, self._maps = table, objects, version, length, rows, maps
 
     def __len__(self) -> int:
         return self._length if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
-        return f"Samples({len(self)} of version {self.version} of {self._folder})"
+        return f"Samples({len(self)} of version {self.version} of {self._table.path.parent})"
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -50,7 +51,7 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             rows = np.arange(self._length) if self._rows is None else self._rows
-            return Samples(self._folder, self.version, self._length, rows[index], self._maps)
+            return Samples(self._table, self._objects, self.version, self._length, rows[index], self._maps)
         if isinstance(index, (int, np.integer)):
             return self.__getitems__([int(index)])[0]
         return self.__getitems__(index)
@@ -69,8 +70,8 @@ class Samples(Sequence[Sample]):
 
     def keys(self) -> list[str]:
         """The key of each, in order."""
-        data = table.dataset(self._folder / "samples.lance", self.version)
-        with table.lance_errors("be read", Path(data.uri)):
+        data = self._table.at(self.version)
+        with self._table.errors("be read"):
             keys = data.to_table(columns=["key"])["key"].to_pylist()
         return keys if self._rows is None else [keys[row] for row in self._rows]
 
@@ -84,9 +85,8 @@ class Samples(Sequence[Sample]):
         if wanted.min() < 0 or wanted.max() >= len(self):
             raise IndexError(f"there are {len(self)} samples, got index {np.asarray(indices).tolist()}")
         rows = (wanted if self._rows is None else self._rows[wanted]).tolist()
-        path = self._folder / "samples.lance"
-        data = table.dataset(path, self.version)
-        with table.lance_errors("be read", path):
+        data = self._table.at(self.version)
+        with self._table.errors("be read"):
             labels = data.take(rows, columns=list(LABELS))
             blobs = {
                 name: [blob for _, blob in data.read_blobs(name, indices=rows, preserve_order=True)]
@@ -94,4 +94,4 @@ class Samples(Sequence[Sample]):
                 else [None] * len(rows)
                 for name in BLOBS
             }
-        return records_from(labels, blobs, lambda digest: objects.get(self._folder / "objects", digest))
+        return records_from(labels, blobs, self._objects.get)

@@ -6,10 +6,10 @@ import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from synth.errors import ConfigError, LabelError, StoreError, known_names
 from synth.record import Map, Output, encode
-from synth.store import objects, table
+from synth.store.objects import Objects, write_whole
 from synth.store.samples import Samples
+from synth.store.table import Table
 from synth.types import Sample
 
 SCHEMA_VERSION = 1
@@ -47,8 +48,8 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Use `Store.open`, which checks that the folder is a store."""
         self.folder = folder
-        self._table = folder / "samples.lance"
-        self._objects = folder / "objects"
+        self._table = Table(folder / "samples.lance")
+        self._objects = Objects(folder / "objects")
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
@@ -71,10 +72,10 @@ class Store:
         maps: which of the kept maps to read; training on pictures alone is faster without.
         """
         version = self.resolve(ref)
-        data = table.dataset(self._table, version)
+        data = self._table.at(version)
         rows = None if where is None else self._rows_where(data, where)
-        with table.lance_errors("be read", self._table):
-            return Samples(self.folder, version, data.count_rows(), rows, tuple(maps))
+        with self._table.errors("be read"):
+            return Samples(self._table, self._objects, version, data.count_rows(), rows, tuple(maps))
 
     def get(self, key: str, ref: str | int = "main") -> Sample:
         """The sample `key`. Raises StoreError if `ref` has none."""
@@ -86,9 +87,9 @@ class Store:
 
     def indices(self, run: str, ref: str | int = "main") -> npt.NDArray[np.int64]:
         """The sample indices that `run` has committed, sorted."""
-        data = table.dataset(self._table, self.resolve(ref))
+        data = self._table.at(self.resolve(ref))
         escaped = run.replace("'", "''")
-        with table.lance_errors("be read", self._table):
+        with self._table.errors("be read"):
             found = data.to_table(columns=["origin.index"], filter=f"run = '{escaped}' and origin is not null")
         return np.sort(found.column(0).to_numpy().astype(np.int64))
 
@@ -98,13 +99,14 @@ class Store:
         except (ValueError, OSError, RuntimeError) as error:
             cause = re.sub(r",? ?/\S*\.rs:\d+:\d+|Invalid user input: ", "", str(error)).split(" Valid fields are")[0]
             raise StoreError(f'the filter "{where}" cannot be used: {cause} known columns: {", ".join(_column_names())}') from error
-        return rows.to_numpy().astype(np.int64)
+        places: npt.NDArray[np.int64] = rows.to_numpy().astype(np.int64)
+        return places
 
     # --- refs ---------------------------------------------------------------------------------------------------------
 
     def resolve(self, ref: str | int) -> int:
         """The version number of `ref`: 'main', a tag, or a version number. Raises StoreError with the known ones."""
-        latest = int(table.dataset(self._table).version)
+        latest = int(self._table.at().version)
         if ref == "main":
             return latest
         tags = self.tags()
@@ -112,7 +114,7 @@ class Store:
             return tags[ref]
         if isinstance(ref, int) or ref.isdigit():
             if 1 <= int(ref) <= latest:
-                table.dataset(self._table, int(ref))
+                self._table.at(int(ref))
                 return int(ref)
             raise StoreError(f"store {self.folder}: no version {ref}; there are 1 to {latest}")
         raise StoreError(f"store {self.folder}: {known_names('ref', ref, ['main', *tags])}, and versions 1 to {latest}")
@@ -125,70 +127,68 @@ class Store:
         if known.get(name, version) != version:
             raise StoreError(f"store {self.folder}: tag '{name}' is there and names version {known[name]}; choose another name")
         if name not in known:
-            with table.lance_errors(f"be tagged '{name}'", self._table):
-                table.dataset(self._table).tags.create(name, version)
+            with self._table.errors(f"be tagged '{name}'"):
+                self._table.at().tags.create(name, version)
 
     def tags(self) -> dict[str, int]:
         """Each tag and its version."""
-        with table.lance_errors("list its tags", self._table):
-            return {name: int(tag["version"]) for name, tag in sorted(table.dataset(self._table).tags.list().items())}
+        with self._table.errors("list its tags"):
+            return {name: int(tag["version"]) for name, tag in sorted(self._table.at().tags.list().items())}
 
     def log(self, ref: str | int = "main") -> list[Commit]:
         """The commits up to `ref`, newest first."""
-        data = table.dataset(self._table, self.resolve(ref))
+        data = self._table.at(self.resolve(ref))
         tags = self.tags()
-        with table.lance_errors("list its versions", self._table):
+        with self._table.errors("list its versions"):
             versions = sorted((v for v in data.versions() if v["version"] <= data.version), key=lambda v: -int(v["version"]))
-            return [self._commit_of(data, version, tags) for version in versions]
+            return [self._commit_of(version, tags) for version in versions]
 
-    def _commit_of(self, data: Any, version: Mapping[str, Any], tags: Mapping[str, int]) -> Commit:
+    def _commit_of(self, version: Mapping[str, Any], tags: Mapping[str, int]) -> Commit:
         number = int(version["version"])
-        properties = _properties(data, number)
+        properties = self._table.properties(number)
         return Commit(
             version=number,
-            time=version["timestamp"].astimezone(timezone.utc),  # Lance gives local time without saying so
+            time=version["timestamp"].astimezone(UTC),  # Lance gives local time without saying so
             message=properties.get("message", ""),
             run=properties.get("run"),
             tags=tuple(name for name, tagged in tags.items() if tagged == number),
             samples_added=int(properties.get("samples", 0)),
             samples_total=int(version["metadata"]["total_rows"]),
-            meta=objects.get(self._objects, properties["meta"]) if "meta" in properties else {},
+            meta=self._objects.get(properties["meta"]) if "meta" in properties else {},
         )
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write_fragment(self, samples: Iterable[Sample], output: Output, run: str) -> str:
+    def write_fragment(
+        self, samples: Iterable[Sample], output: Output, run: str, refused: Callable[[Sample, LabelError], None] | None = None
+    ) -> str:
         """Write samples where no version shows them yet, and return the JSON that `commit` takes. For workers.
 
         `samples` is walked in the calling thread and may be long: a few tens of encoded samples are in memory at a time. A sample
-        without a key gets `{run}-{index:08d}`. Raises LabelError for a sample that cannot be kept, StoreError if the disk is full.
+        without a key gets `{run}-{index:08d}`. One that contradicts itself goes to `refused` and is left out; without `refused` its
+        LabelError is raised. Raises StoreError if the disk is full; nothing that was committed changes.
         """
-        from synth.store.columns import batch_from
+        from synth.store.columns import batch_from, row_from
 
-        base = int(table.dataset(self._table).version)
-        indices: list[int] = []
-        count = 0
+        base = int(self._table.at().version)
+        indices: list[int | None] = []
 
-        def batches() -> Iterator[Any]:
-            nonlocal count
-            waiting, size = [], 0
+        def rows() -> Iterator[dict[str, Any]]:
             for sample in samples:
                 index = None if sample.origin is None else sample.origin.index
-                record = encode(sample, output, "" if index is None else f"{run}-{index:08d}")
-                indices.extend([] if index is None else [index])
-                waiting.append(record)
-                size += len(record.image) + len(record.depth or b"") + len(record.normals or b"")
-                count += 1
-                if len(waiting) == _BATCH_SAMPLES or size >= _BATCH_BYTES:
-                    yield batch_from(waiting, run, self._put)
-                    waiting, size = [], 0
-            if waiting:
-                yield batch_from(waiting, run, self._put)
+                try:
+                    row = row_from(encode(sample, output, "" if index is None else f"{run}-{index:08d}"), run, self._objects.put)
+                except LabelError as error:
+                    if refused is None:
+                        raise
+                    refused(sample, error)
+                    continue
+                indices.append(index)
+                yield row
 
-        fragments = table.write_stream(self._table, batches())
-        return json.dumps(
-            {"run": run, "base": base, "samples": count, "indices": _ranges(indices), "fragments": [f.to_json() for f in fragments]}
-        )
+        fragments = self._table.write_stream(map(batch_from, _batches(rows())))
+        known = [index for index in indices if index is not None]
+        return json.dumps({"run": run, "base": base, "samples": len(indices), "indices": _ranges(known), "fragments": fragments})
 
     def commit(self, fragments: Sequence[str], *, message: str, run: str, meta: Mapping[str, Any]) -> Commit:
         """Make written fragments one new version. For the one coordinator of `run`.
@@ -200,23 +200,27 @@ class Store:
         count = sum(part["samples"] for part in parts)
         if not count:
             raise StoreError(f"store {self.folder}: there are no samples to commit")
-        pieces = sorted(json.dumps(piece, sort_keys=True) for part in parts for piece in part["fragments"])
+        pieces = sorted(piece for part in parts for piece in part["fragments"])
         identity = hashlib.sha256("\n".join(pieces).encode()).hexdigest()
         with self._locked():
             version = self._find(identity, since=min(part["base"] for part in parts))
             if version is None:
                 self._refuse_again(run, parts)
-                properties = {"message": message, "run": run, "commit": identity, "samples": str(count), "meta": self._put(dict(meta))}
-                version = table.append(self._table, pieces, properties)
-        data = table.dataset(self._table, version)
-        described = next(v for v in data.versions() if v["version"] == version)
-        return self._commit_of(data, described, self.tags())
+                properties = {
+                    "message": message,
+                    "run": run,
+                    "commit": identity,
+                    "samples": str(count),
+                    "meta": self._objects.put(dict(meta)),
+                }
+                version = self._table.append(pieces, properties)
+        return self._commit_of(self._table.at(version).get_version(), self.tags())
 
     def _find(self, identity: str, since: int) -> int | None:
         """The version above `since` that committed `identity`: none before it can have, since its fragments were not there."""
-        data = table.dataset(self._table)
+        data = self._table.at()
         for version in range(int(data.version), since, -1):
-            if _properties(data, version).get("commit") == identity:
+            if self._table.properties(version).get("commit") == identity:
                 return version
         return None
 
@@ -229,9 +233,6 @@ class Store:
                 f"store {self.folder}: run {run} has {len(doubled)} of these samples already (first: index {doubled[0]}); was the same "
                 "command started twice? Nothing was committed; run it once more, alone, to complete what is missing"
             )
-
-    def _put(self, value: Any) -> str:
-        return objects.put(self._objects, value)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -252,12 +253,12 @@ class Store:
             shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
             raise StoreError(f"{self.folder} is no store and holds other things ({shown}); name a new or empty folder")
         try:
-            self._objects.mkdir(parents=True, exist_ok=True)
+            self._objects.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: no store can be made there: {error.strerror}; choose another folder") from error
-        table.create(self._table)
+        self._table.create()
         # The mark is last: a folder without it is not yet a store, and the same call completes it.
-        objects.write_whole(self.folder / _MARK, json.dumps({"synth_store": SCHEMA_VERSION}).encode() + b"\n")
+        write_whole(self.folder / _MARK, json.dumps({"synth_store": SCHEMA_VERSION}).encode() + b"\n")
 
     def _check_mark(self) -> None:
         mark = self.folder / _MARK
@@ -274,9 +275,17 @@ class Store:
             raise StoreError(f"{self.folder} has schema version {version}, this synth reads up to {SCHEMA_VERSION}; install a newer synth")
 
 
-def _properties(data: Any, version: int) -> dict[str, str]:
-    transaction = data.read_transaction(version)
-    return dict(transaction.transaction_properties or {}) if transaction is not None else {}
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(len(row[name] or b"") for name in ("image", "depth", "normals"))
+        if len(batch) == _BATCH_SAMPLES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:

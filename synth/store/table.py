@@ -6,18 +6,19 @@ that was forked after lance was used hangs or crashes, so it is refused.
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from synth.errors import StoreError
 
+STORAGE_VERSION = "2.2"
 _used = False
 _forked = False
 
@@ -42,8 +43,8 @@ def refuse_fork() -> None:
 
 
 @contextmanager
-def lance_errors(doing: str, path: Path) -> Iterator[None]:
-    """Turn what Lance raises into one StoreError."""
+def lance_errors(what: str) -> Iterator[None]:
+    """Turn what Lance raises into one StoreError that begins with `what`."""
     try:
         yield
     except StoreError:
@@ -59,112 +60,151 @@ def lance_errors(doing: str, path: Path) -> Iterator[None]:
             cause = "it is not writable for this user; choose another store or change its permissions"
         else:
             cause = re.sub(r", (/\S*?\.rs:\d+:\d+)|\s+", " ", text).strip()
-        raise StoreError(f"store {path.parent}: cannot {doing}: {cause}") from error
+        raise StoreError(f"{what}: {cause}") from error
 
 
-def create(path: Path) -> None:
-    """Make the empty table, unless it is there."""
-    refuse_fork()
-    import lance
-    import pyarrow as pa
+class Table:
+    """The table in a folder. Opened when first used in a process; pickles as its path."""
 
-    from synth.store.columns import SCHEMA
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened: Any = None
+        self._checkout: Any = None  # the version used last
 
-    with lance_errors("be made", path):
+    def __reduce__(self) -> Any:
+        return Table, (self.path,)
+
+    def errors(self, doing: str) -> AbstractContextManager[None]:
+        """Turn what Lance raises into one StoreError: this store cannot `doing`."""
+        return lance_errors(f"store {self.path.parent} cannot {doing}")
+
+    def create(self) -> None:
+        """Make the empty table, unless it is there."""
+        refuse_fork()
+        import lance
+        import pyarrow as pa
+
+        from synth.store.columns import SCHEMA
+
+        with self.errors("be made"):
+            try:
+                lance.write_dataset(
+                    pa.Table.from_batches([], SCHEMA),
+                    str(self.path),
+                    mode="create",
+                    data_storage_version=STORAGE_VERSION,
+                    enable_stable_row_ids=True,
+                    transaction_properties={"message": "empty store"},
+                )
+            except (OSError, ValueError) as error:
+                if not (self.path / "_versions").exists():
+                    raise
+                del error  # another process made it in between
+
+    def at(self, version: int | None = None) -> Any:
+        """The Lance dataset at `version`, or as it is now. Raises StoreError if there is no such version."""
+        refuse_fork()
+        with self.errors("be opened"):
+            if self._opened is None:
+                import lance
+
+                self._opened = lance.dataset(str(self.path))
+            version = int(self._opened.latest_version) if version is None else version
+            if self._checkout is None or self._checkout.version != version:
+                self._checkout = self._opened.checkout_version(version)
+            return self._checkout
+
+    def properties(self, version: int) -> dict[str, str]:
+        """What its commit said about a version."""
+        with self.errors("tell its history"):
+            transaction = self.at().read_transaction(version)
+        return dict(transaction.transaction_properties or {}) if transaction is not None else {}
+
+    def append(self, fragments: Iterable[str], properties: dict[str, str]) -> int:
+        """Commit fragments as one new version, whose number is returned. Appends of others at the same time land beside it."""
+        data = self.at()
+        with self.errors("commit"):
+            import lance
+
+            written = [lance.FragmentMetadata.from_json(text) for text in fragments]
+            for file in (file.path for fragment in written for file in fragment.files):
+                if not (self.path / "data" / file).exists():
+                    raise StoreError(f"store {self.path.parent} cannot commit: written samples are gone (data/{file}); write them again")
+            operation = lance.LanceOperation.Append(written)
+            transaction = lance.Transaction(read_version=data.version, operation=operation, transaction_properties=properties)
+            return int(lance.LanceDataset.commit(data, transaction, max_retries=50).version)
+
+    def write_stream(self, batches: Iterable[Any]) -> list[str]:
+        """Write record batches as new fragments that no version has yet; returns the JSON of each.
+
+        `batches` is walked in the calling thread: Lance would pull it in a thread of its own, where no renderer works. One batch
+        waits while another is written.
+        """
+        data = self.at()
+        stream = _Stream(data)
         try:
-            lance.write_dataset(
-                pa.Table.from_batches([], SCHEMA),
-                str(path),
-                mode="create",
-                data_storage_version="2.2",
-                enable_stable_row_ids=True,
-                transaction_properties={"message": "empty store"},
-            )
-        except (OSError, ValueError):
-            lance.dataset(str(path))  # another process made it in between; else this raises what is wrong
+            for batch in batches:
+                if not stream.put(batch):
+                    break
+            with self.errors("take samples"):
+                return stream.end()
+        finally:
+            stream.abort()
 
 
-@lru_cache(maxsize=8)
-def _open(path: Path) -> Any:
-    import lance
+class _Stream:
+    """A thread that writes the record batches it is given as uncommitted fragments."""
 
-    return lance.dataset(str(path))
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._waiting: queue.Queue[Any] = queue.Queue(maxsize=1)
+        self._fragments: list[str] = []
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._write, name="synth-store-writer", daemon=True)
+        self._thread.start()
 
+    def put(self, item: Any) -> bool:
+        """Hand over a batch; False if the thread has ended."""
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
 
-@lru_cache(maxsize=32)
-def _checkout(path: Path, version: int) -> Any:
-    return _open(path).checkout_version(version)
+    def end(self) -> list[str]:
+        """Wait for the rest, and return the fragments or raise what went wrong."""
+        self.put(None)
+        self._thread.join()
+        if self._failed is not None:
+            raise self._failed
+        return self._fragments
 
+    def abort(self) -> None:
+        """End the thread if it still waits for batches; what it wrote stays behind unused."""
+        self.put(_Aborted())
+        self._thread.join()
 
-def dataset(path: Path, version: int | None = None) -> Any:
-    """The table at `version`, or as it is now. Checkouts share one cache."""
-    refuse_fork()
-    with lance_errors("be opened", path):
-        return _checkout(path, _open(path).latest_version if version is None else version)
-
-
-def write_stream(path: Path, batches: Iterable[Any]) -> list[Any]:
-    """Write record batches as new fragments that no version has yet; returns their metadata.
-
-    `batches` is walked in the calling thread, because Lance would pull it in a thread of its own, where a renderer cannot work. At most
-    two batches wait for the disk.
-    """
-    import pyarrow as pa
-    from lance.fragment import write_fragments
-
-    from synth.store.columns import SCHEMA
-
-    waiting: queue.Queue[Any] = queue.Queue(maxsize=1)
-    table = dataset(path)
-    fragments: list[Any] = []
-    failed: list[BaseException] = []
-
-    def pull() -> Iterator[Any]:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
+    def _batches(self) -> Iterator[Any]:
+        while (item := self._waiting.get()) is not None:
+            if isinstance(item, _Aborted):
                 raise item
             yield item
 
-    def write() -> None:
+    def _write(self) -> None:
         try:
-            reader = pa.RecordBatchReader.from_batches(SCHEMA, pull())
-            fragments.extend(write_fragments(reader, table, mode="append", data_storage_version="2.2", enable_stable_row_ids=True))
+            import pyarrow as pa
+            from lance.fragment import write_fragments
+
+            from synth.store.columns import SCHEMA
+
+            reader = pa.RecordBatchReader.from_batches(SCHEMA, self._batches())
+            written = write_fragments(reader, self._data, mode="append", data_storage_version=STORAGE_VERSION, enable_stable_row_ids=True)
+            self._fragments = [json.dumps(fragment.to_json()) for fragment in written]
         except BaseException as error:
-            failed.append(error)
-
-    def put(item: Any) -> None:
-        while writer.is_alive():
-            try:
-                return waiting.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-        return None  # it failed; said below
-
-    writer = threading.Thread(target=write, name="synth-store-writer", daemon=True)
-    writer.start()
-    try:
-        for batch in batches:
-            put(batch)
-            if failed:
-                break
-        put(None)
-    except BaseException as error:
-        put(RuntimeError(f"the samples ended early: {error}"))
-        writer.join()
-        raise
-    writer.join()
-    with lance_errors("take samples", path):
-        if failed:
-            raise failed[0]
-    return fragments
+            self._failed = error
 
 
-def append(path: Path, fragments: Iterable[str], properties: dict[str, str]) -> int:
-    """Commit fragments as one new version, whose number is returned. Appends of others at the same time land beside it."""
-    import lance
-
-    table = dataset(path)
-    with lance_errors("commit", path):
-        operation = lance.LanceOperation.Append([lance.FragmentMetadata.from_json(text) for text in fragments])
-        transaction = lance.Transaction(read_version=table.version, operation=operation, transaction_properties=properties)
-        return int(lance.LanceDataset.commit(table, transaction, max_retries=50).version)
+class _Aborted(Exception):
+    """The samples ended early."""
