@@ -145,7 +145,8 @@ def _number(node: ast.expr, text: str, where: str) -> float:
 
 def build_recipe(config: Mapping[str, Any], scene_name: str) -> Recipe:
     """The recipe of a resolved `generate` config (configs/generate.yaml). Raises ConfigError naming the key."""
-    output = _call(Output, {**build(config["image"], "image"), "maps": tuple(config["outputs"])}, "image, outputs")
+    image = dict(config["image"])
+    output = _call(Output, {"image": image.pop("format"), **image, "maps": tuple(config["outputs"])}, "image, outputs")
     return Recipe(
         scene=build(config["scene"], "scene"),
         renderer=build(config["renderer"], "renderer"),

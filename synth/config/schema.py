@@ -15,6 +15,7 @@ class ImageKeys:
 
     format: str = MISSING
     quality: int = MISSING
+    chroma: str = MISSING
 
 
 @dataclass
