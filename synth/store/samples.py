@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from synth.errors import ConfigError, StoreError
 from synth.record import Map, Record, decode
 from synth.store.objects import Objects
 from synth.store.table import Table
@@ -76,7 +77,8 @@ class Samples(Sequence[Sample]):
         return keys if self._rows is None else [keys[row] for row in self._rows]
 
     def _read(self, indices: Any) -> list[Record]:
-        from synth.store.columns import BLOBS, LABELS, records_from
+        from synth.store.read import records_from
+        from synth.store.schema import BLOBS, LABELS
 
         wanted = np.asarray(indices, dtype=np.int64)
         if wanted.size == 0:
@@ -94,4 +96,7 @@ class Samples(Sequence[Sample]):
                 else [None] * len(rows)
                 for name in BLOBS
             }
-        return records_from(labels, blobs, self._objects.get)
+        try:
+            return records_from(labels, blobs, self._objects.get)
+        except (ConfigError, ValueError, TypeError) as error:
+            raise StoreError(f"store {self._table.path.parent} cannot be read: a label is damaged: {error}") from error

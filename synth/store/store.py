@@ -16,16 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import synth
 from synth.errors import ConfigError, LabelError, StoreError, known_names
 from synth.record import Map, Output, encode
-from synth.store.objects import Objects, write_whole
+from synth.store import folder
+from synth.store.objects import Objects
 from synth.store.samples import Samples
 from synth.store.table import Table
 from synth.types import Sample
-
-SCHEMA_VERSION = 1
-_MARK = "synth.json"
-_BATCH_SAMPLES, _BATCH_BYTES = 64, 32 << 20  # a batch on its way to the disk ends at either
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +55,10 @@ class Store:
     @classmethod
     def open(cls, path: str | Path, *, create: bool = False) -> Store:
         """The store at `path`, made there if `create` and nothing else is there. Raises StoreError."""
-        folder = Path(path).absolute()
-        store = cls(folder)
-        if create and not (folder / _MARK).exists():
-            store._create()
-        store._check_mark()
+        store = cls(Path(path).absolute())
+        if create:
+            folder.make(store.folder, store._table, store._objects)
+        folder.check(store.folder)
         return store
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -94,11 +91,17 @@ class Store:
         return np.sort(found.column(0).to_numpy().astype(np.int64))
 
     def _rows_where(self, data: Any, where: str) -> npt.NDArray[np.int64]:
-        try:
-            rows = data.to_table(columns=["_rowoffset"], filter=where)["_rowoffset"]
-        except (ValueError, OSError, RuntimeError) as error:
-            cause = re.sub(r",? ?/\S*\.rs:\d+:\d+|Invalid user input: ", "", str(error)).split(" Valid fields are")[0]
-            raise StoreError(f'the filter "{where}" cannot be used: {cause} known columns: {", ".join(_column_names())}') from error
+        from synth.store.schema import SCHEMA
+
+        with self._table.errors("be read"):
+            try:
+                rows = data.to_table(columns=["_rowoffset"], filter=where)["_rowoffset"]
+            except ValueError as error:
+                text = re.sub(r",? ?/\S*\.rs:\d+:\d+|Invalid user input: ", "", str(error))
+                if "External error" in text and "Query Execution error" not in text:
+                    raise  # not the filter: a file that it reads
+                cause = text.split(" Valid fields are")[0].rstrip(". ")
+                raise StoreError(f'the filter "{where}" cannot be used: {cause}; known columns: {", ".join(SCHEMA.names)}') from error
         places: npt.NDArray[np.int64] = rows.to_numpy().astype(np.int64)
         return places
 
@@ -112,7 +115,7 @@ class Store:
         tags = self.tags()
         if isinstance(ref, str) and ref in tags:
             return tags[ref]
-        if isinstance(ref, int) or ref.isdigit():
+        if isinstance(ref, int) or re.fullmatch(r"[0-9]+", ref):
             if 1 <= int(ref) <= latest:
                 self._table.at(int(ref))
                 return int(ref)
@@ -143,6 +146,29 @@ class Store:
             versions = sorted((v for v in data.versions() if v["version"] <= data.version), key=lambda v: -int(v["version"]))
             return [self._commit_of(version, tags) for version in versions]
 
+    def provenance(self, ref: str | int = "main") -> dict[str, Any]:
+        """Where the samples of `ref` come from, as JSON for exports: this store, the version, its date, its commits, and the licences
+        that those named in their meta."""
+        commits = [commit for commit in self.log(ref) if commit.samples_added]
+        return {
+            "store": str(self.folder),
+            "ref": str(ref),
+            "version": self.resolve(ref),
+            "date_created": max((c.time for c in commits), default=datetime.now(UTC)).isoformat(timespec="seconds"),
+            "synth": synth.__version__,
+            "licences": sorted({licence for commit in commits for licence in commit.meta.get("licences", ())}),
+            "commits": [
+                {
+                    "version": c.version,
+                    "date": c.time.isoformat(timespec="seconds"),
+                    "run": c.run,
+                    "message": c.message,
+                    "samples": c.samples_added,
+                }
+                for c in commits
+            ],
+        }
+
     def _commit_of(self, version: Mapping[str, Any], tags: Mapping[str, int]) -> Commit:
         number = int(version["version"])
         properties = self._table.properties(number)
@@ -168,7 +194,7 @@ class Store:
         without a key gets `{run}-{index:08d}`. One that contradicts itself goes to `refused` and is left out; without `refused` its
         LabelError is raised. Raises StoreError if the disk is full; nothing that was committed changes.
         """
-        from synth.store.columns import batch_from, row_from
+        from synth.store.rows import batches_from, row_from
 
         base = int(self._table.at().version)
         indices: list[int | None] = []
@@ -186,7 +212,7 @@ class Store:
                 indices.append(index)
                 yield row
 
-        fragments = self._table.write_stream(map(batch_from, _batches(rows())))
+        fragments = self._table.write_stream(batches_from(rows()))
         known = [index for index in indices if index is not None]
         return json.dumps({"run": run, "base": base, "samples": len(indices), "indices": _ranges(known), "fragments": fragments})
 
@@ -226,11 +252,11 @@ class Store:
 
     def _refuse_again(self, run: str, parts: Sequence[Mapping[str, Any]]) -> None:
         new = np.concatenate([np.arange(a, b) for part in parts for a, b in part["indices"]] or [np.zeros(0, np.int64)])
-        doubled = np.intersect1d(new, self.indices(run)).tolist()
-        doubled += np.unique(new[np.diff(np.sort(new), prepend=-1) == 0]).tolist() if len(np.unique(new)) < len(new) else []
-        if doubled:
+        once, times = np.unique(new, return_counts=True)
+        doubled = np.union1d(once[times > 1], np.intersect1d(once, self.indices(run)))
+        if doubled.size:
             raise StoreError(
-                f"store {self.folder}: run {run} has {len(doubled)} of these samples already (first: index {doubled[0]}); was the same "
+                f"store {self.folder}: run {run} has {doubled.size} of these samples already (first: index {doubled[0]}); was the same "
                 "command started twice? Nothing was committed; run it once more, alone, to complete what is missing"
             )
 
@@ -244,49 +270,6 @@ class Store:
         except OSError as error:
             raise StoreError(f"store {self.folder}: cannot commit: {error.strerror}") from error
 
-    # --- making and checking ------------------------------------------------------------------------------------------
-
-    def _create(self) -> None:
-        there = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
-        foreign = [name for name in there if name not in ("samples.lance", "objects", "commit.lock") and not name.startswith(f".{_MARK}")]
-        if foreign:
-            shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-            raise StoreError(f"{self.folder} is no store and holds other things ({shown}); name a new or empty folder")
-        try:
-            self._objects.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self.folder}: no store can be made there: {error.strerror}; choose another folder") from error
-        self._table.create()
-        # The mark is last: a folder without it is not yet a store, and the same call completes it.
-        write_whole(self.folder / _MARK, json.dumps({"synth_store": SCHEMA_VERSION}).encode() + b"\n")
-
-    def _check_mark(self) -> None:
-        mark = self.folder / _MARK
-        try:
-            version = json.loads(mark.read_text())["synth_store"]
-        except OSError as error:
-            what = "is a file" if self.folder.is_file() else "does not exist" if not self.folder.exists() else f"has no {_MARK}"
-            raise StoreError(
-                f"no store at {self.folder}: it {what}; `synth generate store={self.folder}` makes one, or name another with --store"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}') from error
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise StoreError(f"{self.folder} has schema version {version}, this synth reads up to {SCHEMA_VERSION}; install a newer synth")
-
-
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += sum(len(row[name] or b"") for name in ("image", "depth", "normals"))
-        if len(batch) == _BATCH_SAMPLES or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
 
 def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:
     """Half-open ranges that hold exactly `indices`, a doubled one twice."""
@@ -297,9 +280,3 @@ def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((index, index + 1))
     return ranges
-
-
-def _column_names() -> list[str]:
-    from synth.store.columns import BLOBS, SCHEMA
-
-    return [field.name for field in SCHEMA if field.name not in BLOBS]

@@ -84,7 +84,7 @@ class Table:
         import lance
         import pyarrow as pa
 
-        from synth.store.columns import SCHEMA
+        from synth.store.schema import SCHEMA
 
         with self.errors("be made"):
             try:
@@ -110,9 +110,10 @@ class Table:
 
                 self._opened = lance.dataset(str(self.path))
             version = int(self._opened.latest_version) if version is None else version
-            if self._checkout is None or self._checkout.version != version:
-                self._checkout = self._opened.checkout_version(version)
-            return self._checkout
+            checkout = self._checkout  # another thread may replace it
+            if checkout is None or checkout.version != version:
+                self._checkout = checkout = self._opened.checkout_version(version)
+            return checkout
 
     def properties(self, version: int) -> dict[str, str]:
         """What its commit said about a version."""
@@ -197,7 +198,7 @@ class _Stream:
             import pyarrow as pa
             from lance.fragment import write_fragments
 
-            from synth.store.columns import SCHEMA
+            from synth.store.schema import SCHEMA
 
             reader = pa.RecordBatchReader.from_batches(SCHEMA, self._batches())
             written = write_fragments(reader, self._data, mode="append", data_storage_version=STORAGE_VERSION, enable_stable_row_ids=True)
