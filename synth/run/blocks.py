@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TypeAlias
 
 from synth.errors import LabelError, SceneError
@@ -23,12 +22,14 @@ _MOST_FRAGMENTS = 4096  # of one run: a store's commits slow down with the numbe
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A block that has been worked on. fragment: what Store.commit takes, None if no sample was made; made: the indices in it."""
+    """What became of a block, or of a part of it. fragment: what Store.commit takes, None if no sample was made; made: the indices in
+    it; deaths: how workers died on the way, each in a few words."""
 
     fragment: str | None
     made: Block
     failures: tuple[Failure, ...]
     renderer: str
+    deaths: tuple[str, ...] = ()
 
 
 def plan(indices: Sequence[int], workers: int, block: int | None = None) -> list[Block]:
@@ -44,7 +45,7 @@ def plan(indices: Sequence[int], workers: int, block: int | None = None) -> list
     return blocks
 
 
-def make_block(generator: Generator, store: Store, block: Block, begin: Callable[[int | None], bool]) -> list[Finished]:
+def make_block(generator: Generator, store: Store, block: Block, begin: Callable[[int | None], bool]) -> Finished:
     """Make the samples of `block` and write them into one fragment.
 
     `begin` is told each index before its sample is made, then None before the end of the fragment is written; when it returns False the
@@ -67,17 +68,9 @@ def make_block(generator: Generator, store: Store, block: Block, begin: Callable
                 yield sample
         begin(None)
 
-    stream = samples()
-    first = next(stream, None)
-    if first is None:
-        return [Finished(None, (), tuple(failures), generator.renderer.name)]
-    try:
-        fragment = store.write_fragment(chain([first], stream), recipe.output, recipe.run)
-    except LabelError as error:
-        # The store refuses a batch as a whole; halves, made again, find the sample at fault and keep the others.
-        if len(block) == 1:
-            where = f"sample {block[0]} (scene {recipe.name}, seed {recipe.seed})"
-            return [Finished(None, (), (Failure(block[0], f"{where}: {error}"),), generator.renderer.name)]
-        middle = len(block) // 2
-        return [part for half in (block[:middle], block[middle:]) for part in make_block(generator, store, half, begin)]
-    return [Finished(fragment, tuple(made), tuple(failures), generator.renderer.name)]
+    def refused(sample: Sample, error: LabelError) -> None:
+        index = made.pop()
+        failures.append(Failure(index, f"sample {index} (scene {recipe.name}, seed {recipe.seed}): {error}"))
+
+    fragment = store.write_fragment(samples(), recipe.output, recipe.run, refused)
+    return Finished(fragment if made else None, tuple(made), tuple(failures), generator.renderer.name)

@@ -71,10 +71,11 @@ class _Run:
     def __init__(self, recipe: Recipe, n: int, store: Store, journal: Journal, tell: Tell, stop: Callable[[], bool]) -> None:
         self.recipe, self.n, self.store, self.journal, self.tell, self.stop = recipe, n, store, journal, tell, stop
         there = set(store.indices(recipe.run).tolist())
-        self.blocks = _usable(journal, there, n)
+        self.blocks = _usable(journal, store, there, n)
         resumed = {index for block in self.blocks for index in block.made}
         self.missing = [index for index in range(n) if index not in there and index not in resumed]
         self.failures: list[Failure] = []
+        self.deaths: list[str] = []
         self.tally = Tally(asked=n, there=sum(index < n for index in there), resumed=len(resumed))
         self.tell(self.tally)
 
@@ -90,6 +91,7 @@ class _Run:
             with closing(executor.make(self.recipe, self.store, self.missing, in_hand, self.stop)) as finished:
                 for block in finished:
                     self.failures += block.failures
+                    self.deaths += block.deaths
                     if block.fragment is not None:
                         self.journal.add(block)
                         self.blocks.append(block)
@@ -114,6 +116,7 @@ class _Run:
             "n": self.n,
             "added": tally.resumed + tally.made,
             "failures": [asdict(failure) for failure in self.failures],
+            "worker_deaths": self.deaths,
             "renderers": sorted({block.renderer for block in self.blocks}),
             "versions": versions(),
             "licences": dict(getattr(recipe.scene, "licences", {})),
@@ -131,17 +134,31 @@ class _Run:
     def report(self, version: int | None) -> Report:
         tally = self.tally
         failures = tuple(sorted(self.failures, key=lambda failure: failure.index))
-        return Report(self.recipe.name, self.recipe.run, version, self.n, tally.there, tally.resumed, tally.made, failures, tally.seconds)
+        return Report(
+            scene=self.recipe.name,
+            run=self.recipe.run,
+            version=version,
+            asked=self.n,
+            there=tally.there,
+            resumed=tally.resumed,
+            made=tally.made,
+            failures=failures,
+            deaths=tuple(self.deaths),
+            seconds=tally.seconds,
+        )
 
 
-def _usable(journal: Journal, there: set[int], n: int) -> list[Finished]:
-    """The blocks of the journal that this call can commit. Those of a larger n wait; those that are committed or lost are dropped."""
+def _usable(journal: Journal, store: Store, there: set[int], n: int) -> list[Finished]:
+    """The blocks of the journal that this call can commit. Those of a larger n wait, others are dropped: already committed (the last
+    call was killed right after its commit), cut by n, or without their data."""
     usable = []
     for block in journal.blocks():
-        if there.intersection(block.made):
-            journal.drop(block)
-        elif max(block.made) < n:
+        if min(block.made) >= n:
+            continue
+        if max(block.made) < n and not there.intersection(block.made) and block.fragment and store.has_fragment(block.fragment):
             usable.append(block)
+        else:
+            journal.drop(block)
     return usable
 
 

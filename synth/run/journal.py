@@ -25,32 +25,39 @@ class Journal:
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Journal:
-        path = self._folder / "lock"
         while self._lock is None:
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                lock = path.open("a+")
-            except FileNotFoundError:
-                continue  # whoever had the lock has just removed the folder
-            except OSError as error:
-                raise StoreError(f"{self._folder}: the run's journal cannot be kept there: {error.strerror}") from error
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                raise StoreError(
-                    f"run {self._folder.name} is being made by process {lock.read() or 'unknown'} already; wait for it, or stop it and "
-                    "start the same command again"
-                ) from error
-            # A lock on a file that its last holder removed is no lock.
-            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                self._lock = lock
+            self._lock = self._locked()
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
         for half in self._folder.glob("*.half"):
             half.unlink()
         return self
+
+    def _locked(self) -> IO[str] | None:
+        """The lock; None to try again, when its last holder has removed the folder in between."""
+        path = self._folder / "lock"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a+")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{self._folder}: the run's journal cannot be kept there: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise StoreError(
+                f"run {self._folder.name} is being made by another process (id {lock.read() or 'unknown'}); wait for it, or stop it and "
+                "start the same command again"
+            ) from error
+        lock.close()
+        return None
 
     def __exit__(self, *_: object) -> None:
         assert self._lock is not None
@@ -62,11 +69,14 @@ class Journal:
         self._lock.close()
 
     def blocks(self) -> list[Finished]:
-        """All blocks, by their first index."""
+        """All blocks, by their first index. What cannot be read is forgotten: its samples are made again."""
         found = []
         for path in sorted(self._folder.glob("*.json")):
-            value = json.loads(path.read_text())
-            found.append(Finished(value["fragment"], tuple(value["made"]), (), value["renderer"]))
+            try:
+                value = json.loads(path.read_text())
+                found.append(Finished(value["fragment"], tuple(value["made"]), (), value["renderer"]))
+            except (ValueError, KeyError, TypeError):
+                path.unlink()
         return found
 
     def add(self, block: Finished) -> None:

@@ -52,7 +52,7 @@ class LocalExecutor(Executor):
     def make(
         self, recipe: Recipe, store: Store, indices: Sequence[int], in_hand: Callable[[int], None], stop: Callable[[], bool]
     ) -> Generator[Finished, None, None]:
-        cores = len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = self.workers or cores
         pool = _Pool(recipe, store, deque(plan(indices, workers, self.block)), workers, self.threads or max(1, cores // workers))
         try:
@@ -152,7 +152,7 @@ class _Pool:
         elif isinstance(message, Broken):
             raise message.error
         else:
-            self.finished += message
+            self.finished.append(message)
             self.idle_deaths = 0
             worker.block, worker.index, worker.begun = (), None, 0
 
@@ -160,30 +160,30 @@ class _Pool:
         self.workers.remove(worker)
         worker.process.join()
         worker.pipe.close()
-        code = worker.process.exitcode or 0
+        code, index = worker.process.exitcode or 0, worker.index
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        index = worker.index
-        if index is None:
+        doing = f"at sample {index}" if index is not None else "writing" if worker.block else "idle" if worker.ready else "starting"
+        failures: list[Failure] = []
+        if index is not None:
+            self.deaths[index] += 1
+            if rest := tuple(i for i in worker.block if i != index):
+                self.blocks.appendleft(rest)
+            if self.deaths[index] < _DEATHS_OF_A_SAMPLE:
+                self.blocks.append((index,))  # alone, so that it takes no other sample with it
+            else:
+                where = f"sample {index} (scene {self.recipe.name}, seed {self.recipe.seed})"
+                failures = [Failure(index, f"{where}: {_DEATHS_OF_A_SAMPLE} workers died while making it, the last by {cause}")]
+        else:
             self.idle_deaths += 1
             if self.idle_deaths == _DEATHS_IN_A_ROW or (code >= 0 and not worker.ready):
-                doing = "writing a block" if worker.block else "idle" if worker.ready else "starting"
                 raise SynthError(
-                    f"{self.idle_deaths} workers in a row died, the last one while {doing} ({cause}); what it said is above. Finished "
-                    "blocks are kept. Try fewer workers if memory is short, `synth doctor`, or renderer=flat; a script that starts a run "
-                    "needs `if __name__ == '__main__':`"
+                    f"{self.idle_deaths} workers in a row died with no sample in hand, the last while {doing} ({cause}); what it said is "
+                    "above. Finished blocks are kept. Try fewer workers if memory is short, `synth doctor`, or renderer=flat; a script "
+                    "that starts a run needs `if __name__ == '__main__':`"
                 )
             if worker.block:
                 self.blocks.append(worker.block)
-            return
-        self.deaths[index] += 1
-        if rest := tuple(i for i in worker.block if i != index):
-            self.blocks.appendleft(rest)
-        if self.deaths[index] < _DEATHS_OF_A_SAMPLE:
-            self.blocks.append((index,))  # alone, so that it takes no other sample with it
-        else:
-            where = f"sample {index} (scene {self.recipe.name}, seed {self.recipe.seed})"
-            text = f"{where}: {_DEATHS_OF_A_SAMPLE} workers died while making it, the last one by {cause}"
-            self.finished.append(Finished(None, (), (Failure(index, text),), ""))
+        self.finished.append(Finished(None, (), tuple(failures), "", (f"{cause} {doing}",)))
 
     def close(self) -> None:
         """End all workers: idle ones by themselves, others at once."""

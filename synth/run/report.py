@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -51,7 +52,8 @@ Tell: TypeAlias = Callable[[Tally], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended. version: the commit that it added, None if there was nothing to add; counts as in Tally; seconds: of this call."""
+    """How a run ended. version: the commit that it added, None if there was nothing to add; counts as in Tally; deaths: how workers died
+    that were replaced; seconds: of this call."""
 
     scene: str
     run: str
@@ -61,6 +63,7 @@ class Report:
     resumed: int
     made: int
     failures: tuple[Failure, ...]
+    deaths: tuple[str, ...]
     seconds: float
 
     @property
@@ -75,23 +78,23 @@ class Report:
 
     def summary(self) -> str:
         """A few lines for people."""
-        added = self.resumed + self.made
-        if self.version is None and not self.failures:
-            return f"nothing to add: all {self.asked} samples of run {self.run} ({self.scene}) are in the store"
-        lines = [f"nothing was added to run {self.run} ({self.scene})"]
+        added, name = self.resumed + self.made, f"run {self.run} (scene {self.scene})"
         if self.version is not None:
-            resumed = f", {self.resumed} of them made before the stop" if self.resumed else ""
-            lines = [
-                f"version {self.version}: {added} samples added to run {self.run} ({self.scene}){resumed}; "
-                f"{self.seconds:.1f} s, {self.rate:.1f} samples/s"
-            ]
-        if self.there:
-            lines.append(f"{self.there} were there before")
+            lines = [f"version {self.version}: {added} samples added to {name} in {self.seconds:.1f} s, {self.rate:.1f} samples/s"]
+            lines += [f"{self.resumed} of them were made before the last stop"] if self.resumed else []
+            lines += [f"{self.there} were there before"] if self.there else []
+        elif self.failures:
+            lines = [f"nothing added to {name}; {self.there} samples were there before"]
+        else:
+            lines = [f"nothing to add: all {self.asked} samples of {name} are in the store"]
+        if self.deaths:
+            causes = ", ".join(f"{count} by {cause}" for cause, count in Counter(d.split()[0] for d in self.deaths).items())
+            lines.append(f"{len(self.deaths)} workers died ({causes}) and were replaced; if memory is short, use fewer workers")
         if self.failures:
             lines.append(f"{self.there + added} of {self.asked} samples are there, {len(self.failures)} failed:")
             lines += [f"  {failure.message}" for failure in self.failures[:_SHOWN_FAILURES]]
-            if len(self.failures) > _SHOWN_FAILURES:
-                lines.append(f"  ... and {len(self.failures) - _SHOWN_FAILURES} more (all are kept with the commit)")
+            hidden = len(self.failures) - _SHOWN_FAILURES
+            lines += [f"  ... and {hidden} more" + (" (all are kept with the commit)" if self.version else "")] if hidden > 0 else []
             lines.append("the same command tries them again")
         return "\n".join(lines)
 

@@ -49,7 +49,7 @@ class Broken:
     error: SynthError
 
 
-Message: TypeAlias = Ready | Begin | list[Finished] | Broken
+Message: TypeAlias = Ready | Begin | Finished | Broken
 
 
 @contextmanager

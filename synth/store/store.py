@@ -216,8 +216,12 @@ class Store:
         known = [index for index in indices if index is not None]
         return json.dumps({"run": run, "base": base, "samples": len(indices), "indices": _ranges(known), "fragments": fragments})
 
+    def has_fragment(self, fragment: str) -> bool:
+        """Whether what `write_fragment` wrote is still there to be committed."""
+        return not self._table.missing(json.loads(fragment)["fragments"])
+
     def commit(self, fragments: Sequence[str], *, message: str, run: str, meta: Mapping[str, Any]) -> Commit:
-        """Make written fragments one new version. For the one coordinator of `run`.
+        """Make written fragments one new version, in the order given. For the one coordinator of `run`.
 
         The same fragments committed again add nothing and return the commit that has them. Raises StoreError, with nothing
         committed, if another commit of `run` has one of their samples.
@@ -226,8 +230,8 @@ class Store:
         count = sum(part["samples"] for part in parts)
         if not count:
             raise StoreError(f"store {self.folder}: there are no samples to commit")
-        pieces = sorted(piece for part in parts for piece in part["fragments"])
-        identity = hashlib.sha256("\n".join(pieces).encode()).hexdigest()
+        pieces = [piece for part in parts for piece in part["fragments"]]
+        identity = hashlib.sha256("\n".join(sorted(pieces)).encode()).hexdigest()
         with self._locked():
             version = self._find(identity, since=min(part["base"] for part in parts))
             if version is None:

@@ -11,7 +11,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,19 +121,23 @@ class Table:
             transaction = self.at().read_transaction(version)
         return dict(transaction.transaction_properties or {}) if transaction is not None else {}
 
-    def append(self, fragments: Iterable[str], properties: dict[str, str]) -> int:
+    def append(self, fragments: Sequence[str], properties: dict[str, str]) -> int:
         """Commit fragments as one new version, whose number is returned. Appends of others at the same time land beside it."""
         data = self.at()
         with self.errors("commit"):
             import lance
 
             written = [lance.FragmentMetadata.from_json(text) for text in fragments]
-            for file in (file.path for fragment in written for file in fragment.files):
-                if not (self.path / "data" / file).exists():
-                    raise StoreError(f"store {self.path.parent} cannot commit: written samples are gone (data/{file}); write them again")
+            if gone := self.missing(fragments):
+                raise StoreError(f"store {self.path.parent} cannot commit: written samples are gone ({gone[0]}); write them again")
             operation = lance.LanceOperation.Append(written)
             transaction = lance.Transaction(read_version=data.version, operation=operation, transaction_properties=properties)
             return int(lance.LanceDataset.commit(data, transaction, max_retries=50).version)
+
+    def missing(self, fragments: Iterable[str]) -> list[Path]:
+        """The data files of written fragments that are not there."""
+        files = [self.path / "data" / file["path"] for text in fragments for file in json.loads(text)["files"]]
+        return [file for file in files if not file.exists()]
 
     def write_stream(self, batches: Iterable[Any]) -> list[str]:
         """Write record batches as new fragments that no version has yet; returns the JSON of each.
