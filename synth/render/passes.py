@@ -17,11 +17,13 @@ from pyrender.renderer import Renderer
 from synth.errors import RenderError
 from synth.render.programs import Program
 from synth.render.projection import clip_from_camera, grid_size, image_from_camera
-from synth.render.targets import Targets
+from synth.render.shadows import ShadowView, box_corners_camera_m, fit_shadow
+from synth.render.targets import ShadowMaps, Targets
 from synth.render.uploads import MeshUpload, UploadCache
 from synth.types import F32, F64, Camera, DirectionalLight, Frame, Material, SpotLight, World
 
 MAX_LIGHTS = 32
+MAX_SHADOWS = 8
 
 SURFACE_TARGETS = {"instance": gl.GL_R32UI, "base_roughness": gl.GL_RGBA8, "emissive_metallic": gl.GL_RGBA16F, "normals": gl.GL_RGBA16}
 PIXEL_TARGETS = {"rgb": gl.GL_RGBA8, "instance": gl.GL_R32UI, "depth_code": gl.GL_R32F, "normal": gl.GL_RGBA32F}
@@ -33,7 +35,7 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
     def __init__(self, cache_bytes: int, shadow_map_px: int) -> None:
         super().__init__(1, 1)
         self._uploads = UploadCache(cache_bytes)
-        self._shadow_map_px = shadow_map_px
+        self._shadow_maps = ShadowMaps(shadow_map_px)
         self._programs: dict[tuple[str, ...], Program] = {}
         self._targets: dict[tuple[Any, ...], Targets] = {}
         self._empty_vertex_array = int(gl.glGenVertexArrays(1))
@@ -47,8 +49,9 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         gl.glDisable(gl.GL_BLEND)
         k = image_from_camera(camera, samples)
         surfaces = self._surface_pass(world, camera, k, samples)
-        radiance = self._shading_pass(world, camera, k, surfaces)
-        return self._resolve_pass(world, camera, samples, surfaces, radiance, normals)
+        shadows = self._shadow_pass(world, camera, k, samples, surfaces)
+        pixels = self._shading_pass(world, camera, k, samples, surfaces, shadows)
+        return self._read(camera, pixels, normals)
 
     # --- surfaces -----------------------------------------------------------------------------------------------------
 
@@ -80,72 +83,127 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         return sorted(poses, key=lambda pose: float((pose[1] @ [*world.bodies[pose[0]].asset.box_object_m[0], 1])[2]))
 
     def _material_program(self, kind: str, upload: MeshUpload, material: Material) -> Program:
-        """The program `kind` for this mesh and material, bound, the material's uniforms set."""
-        textures = {
-            "base_color_texture": material.base_color_texture,
-            "metallic_roughness_texture": material.metallic_roughness_texture,
-            "normal_texture": material.normal_texture,
-            "emissive_texture": material.emissive_texture,
-        }
+        """The program `kind` (surface or shadow) for this mesh and material, bound, the material's uniforms set. A face is drawn from
+        the side it can be seen from, by the camera and by a light alike."""
+        masked = material.alpha_mode == "mask"
+        full = kind == "surface"
+        textures = {"base_color_texture": material.base_color_texture} if full or masked else {}
+        if full:
+            textures["metallic_roughness_texture"] = material.metallic_roughness_texture
+            textures["normal_texture"] = material.normal_texture
+            textures["emissive_texture"] = material.emissive_texture
         shown = {name: texture for name, texture in textures.items() if texture is not None and upload.uv is not None}
-        defines = [f"UV {upload.uv}"] if shown else []
-        if upload.color is not None:
-            defines.append(f"COLOR {upload.color}")
-        defines += [name.upper() for name in shown]
-        if material.alpha_mode == "mask":
-            defines.append("MASK")
-        if material.double_sided:
-            defines.append("DOUBLE_SIDED")
-            gl.glDisable(gl.GL_CULL_FACE)
-        else:
-            gl.glEnable(gl.GL_CULL_FACE)
+        defines = [name.upper() for name in shown]
+        defines += [f"UV {upload.uv}"] if shown else []
+        defines += [f"COLOR {upload.color}"] if upload.color is not None and (full or masked) else []
+        defines += ["MASK"] if masked else []
+        defines += ["DOUBLE_SIDED"] if material.double_sided and full else []
+        (gl.glDisable if material.double_sided else gl.glEnable)(gl.GL_CULL_FACE)
         program = self._program(f"{kind}.vert", f"{kind}.frag", *defines)
-        program.set("base_color", np.asarray(material.base_color))
-        program.set("alpha_cutoff", float(material.alpha_cutoff))
-        program.set("metallic_roughness", np.array([material.metallic, material.roughness]))
-        program.set("emissive", np.asarray(material.emissive))
+        if full or masked:
+            program.set("base_color", np.asarray(material.base_color))
+            program.set("alpha_cutoff", float(material.alpha_cutoff))
+        if full:
+            program.set("metallic_roughness", np.array([material.metallic, material.roughness]))
+            program.set("emissive", np.asarray(material.emissive))
         for name, texture in shown.items():
             program.set_texture(name, self._uploads.texture(texture, srgb=name in ("base_color_texture", "emissive_texture")))
         return program
 
+    # --- shadows ------------------------------------------------------------------------------------------------------
+
+    def _shadow_pass(self, world: World, camera: Camera, k: F64, samples: int, surfaces: Targets) -> dict[int, ShadowView]:
+        """Draw a map for each light that casts shadows; their views by the light's place in world.lights, in layer order."""
+        lights = [(i, light) for i, light in enumerate(world.lights) if isinstance(light, DirectionalLight) and light.shadow]
+        if len(lights) > MAX_SHADOWS:
+            raise RenderError(f"renderer pyrender draws at most {MAX_SHADOWS} lights with shadow, the world has {len(lights)}")
+        if not lights or not world.bodies:
+            return {}
+        depth_code = surfaces.read(-1, gl.GL_DEPTH_COMPONENT, gl.GL_FLOAT, np.empty((surfaces.height, surfaces.width), np.float32))
+        camera_from_sample = np.linalg.inv(k)
+        step = 2  # every second row and column tells where the scene ends well enough
+        depth_code = depth_code[step // 2 :: step, step // 2 :: step]
+        camera_from_sample = camera_from_sample @ np.array([[step, 0, 0.5 + step // 2], [0, step, 0.5 + step // 2], [0, 0, 1]])
+        poses = [camera.camera_from_world @ body.world_from_object for body in world.bodies]
+        boxes = [box_corners_camera_m(body, pose) for body, pose in zip(world.bodies, poses, strict=True)]
+        views: dict[int, ShadowView] = {}
+        self._shadow_maps.begin(len(lights))
+        for index, light in lights:
+            view = fit_shadow(light, camera, depth_code, camera_from_sample, np.concatenate(boxes))
+            if view is not None:
+                self._shadow_maps.bind_layer(len(views))
+                self._cast(world, poses, boxes, view)
+                views[index] = view
+        self._shadow_maps.end()
+        return views
+
+    def _cast(self, world: World, poses: list[F64], boxes: list[F64], view: ShadowView) -> None:
+        clip_from_map = np.array([[2.0, 0, 0, -1], [0, 2, 0, -1], [0, 0, 1, 0], [0, 0, 0, 1]])
+        for body, pose, box in zip(world.bodies, poses, boxes, strict=True):
+            on_map = box @ view.map_from_camera[:3, :3].T + view.map_from_camera[:3, 3]
+            if (on_map.min(axis=0) > 1).any() or (on_map.max(axis=0) < 0).any():
+                continue
+            for mesh, material in body.parts:
+                upload = self._uploads.mesh(mesh)
+                program = self._material_program("shadow", upload, material)
+                program.set("light_from_object", clip_from_map @ view.map_from_camera @ pose)
+                upload.draw()
+
     # --- shading ------------------------------------------------------------------------------------------------------
 
-    def _shading_pass(self, world: World, camera: Camera, k: F64, surfaces: Targets) -> Targets:
-        targets = self._target("radiance", surfaces.width, surfaces.height, {"radiance": gl.GL_RGBA16}, depth=False)
+    def _shading_pass(
+        self, world: World, camera: Camera, k: F64, samples: int, surfaces: Targets, shadows: dict[int, ShadowView]
+    ) -> Targets:
+        environment = world.environment
+        targets = self._target("pixels", camera.width, camera.height, PIXEL_TARGETS, depth=False)
         targets.bind()
-        program = self._program("screen.vert", "shade.frag", f"MAX_LIGHTS {MAX_LIGHTS}")
-        for name in ("depth", "base_roughness", "emissive_metallic", "normals"):
-            program.set_texture(f"{name}_map", surfaces.textures[name])
-        program.set("ray_from_pixel", np.linalg.inv(k))
+        defines = [f"MAX_LIGHTS {MAX_LIGHTS}", f"MAX_SHADOWS {MAX_SHADOWS}", f"SAMPLES {samples}"]
+        defines += ["PANORAMA"] if environment.hdri is not None else []
+        defines += ["PHOTO"] if environment.photo is not None else []
+        defines += ["SHADOWS"] if shadows else []
+        defines += ["OTHER_LIGHTS"] if len(world.lights) > len(shadows) else []
+        photo = None if environment.photo is None else self._uploads.photo(environment.photo, camera.width, camera.height)
+        panorama = None if environment.hdri is None else self._uploads.panorama(environment.hdri)
+        program = self._program("screen.vert", "shade.frag", *defines)
+        for name, texture in surfaces.textures.items():
+            program.set_texture(f"{name}_map", texture)
+        program.set("ray_from_sample", np.linalg.inv(k))
         program.set("near_m", float(camera.near_m))
         program.set("exposure", float(world.exposure))
-        program.set("lights", _light_rows(world, camera))
+        program.set("lights", _light_rows(world, camera, list(shadows)))
         program.set("light_count", len(world.lights))
-        irradiance = np.zeros((9, 4))
-        irradiance[0, :3] = np.asarray(world.environment.color) * world.environment.intensity
-        program.set("irradiance_sh", irradiance)
+        program.set("shadow_count", len(shadows))
+        if shadows:
+            program.set("shadow_from_camera", np.stack([view.map_from_camera for view in shadows.values()]))
+            program.set("shadow_extent", np.array([[*view.extent_m, view.softness] for view in shadows.values()]))
+        self._shadow_maps.bind_textures(program)
+        if photo is not None:
+            program.set_texture("photo_map", photo)
+        if panorama is not None:
+            c, s = math.cos(environment.yaw_rad), math.sin(environment.yaw_rad)
+            panorama_from_world = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+            program.set("panorama_from_camera", panorama_from_world @ camera.world_from_camera[:3, :3])
+            program.set("irradiance_sh", np.pad(panorama.irradiance_sh, ((0, 0), (0, 1))))
+            program.set_texture("mirror_map", panorama.mirror)
+            program.set_texture("panorama_map", panorama.background)
+            texels_a_pixel = panorama.width / (2 * math.pi) / camera.image_from_camera[0, 0]
+            program.set("panorama_lod", max(0.0, math.log2(texels_a_pixel)))
+            program.set("ambient", np.full(3, environment.intensity))
+        else:
+            program.set("ambient", np.asarray(environment.color) * environment.intensity)
         self._draw_screen()
         return targets
 
-    def _resolve_pass(self, world: World, camera: Camera, samples: int, surfaces: Targets, radiance: Targets, normals: bool) -> Frame:
+    def _read(self, camera: Camera, pixels: Targets, normals: bool) -> Frame:
         width, height = camera.width, camera.height
-        targets = self._target("pixels", width, height, PIXEL_TARGETS, depth=False)
-        targets.bind()
-        program = self._program("screen.vert", "resolve.frag", f"SAMPLES {samples}")
-        program.set_texture("radiance_map", radiance.textures["radiance"])
-        for name in ("instance", "depth", "normals"):
-            program.set_texture(f"{name}_map", surfaces.textures[name])
-        background = np.asarray(world.environment.color) * world.environment.intensity * world.exposure
-        program.set("background", background)
-        self._draw_screen()
-        rgba = targets.read(0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, np.empty((height, width, 4), np.uint8))
-        instance = targets.read(1, gl.GL_RED_INTEGER, gl.GL_UNSIGNED_INT, np.empty((height, width), np.uint32))
-        depth_code = targets.read(2, gl.GL_RED, gl.GL_FLOAT, np.empty((height, width), np.float32))
+        rgba = pixels.read(0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, np.empty((height, width, 4), np.uint8))
+        instance = pixels.read(1, gl.GL_RED_INTEGER, gl.GL_UNSIGNED_INT, np.empty((height, width), np.uint32))
+        depth_code = pixels.read(2, gl.GL_RED, gl.GL_FLOAT, np.empty((height, width), np.float32))
         with np.errstate(divide="ignore"):
             depth_m = np.float32(camera.near_m) / depth_code
         normal: F32 | None = None
         if normals:
-            xyz0 = targets.read(3, gl.GL_RGBA, gl.GL_FLOAT, np.empty((height, width, 4), np.float32))
+            xyz0 = pixels.read(3, gl.GL_RGBA, gl.GL_FLOAT, np.empty((height, width, 4), np.float32))
             normal = np.ascontiguousarray(xyz0[..., :3])
         return Frame(np.ascontiguousarray(rgba[..., :3]), depth_m, instance.view(np.int32), normal)
 
@@ -180,26 +238,27 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
             targets.delete()
         self._programs.clear()
         self._targets.clear()
+        self._shadow_maps.delete()
 
 
-def _light_rows(world: World, camera: Camera) -> F64:
-    """(3 * MAX_LIGHTS, 4) as shade.frag reads them."""
+def _light_rows(world: World, camera: Camera, shadowed: list[int]) -> F64:
+    """(3 * MAX_LIGHTS, 4) as shade.frag reads them. shadowed: the lights with a shadow map, by their place in world.lights."""
     if len(world.lights) > MAX_LIGHTS:
         raise RenderError(f"renderer pyrender draws at most {MAX_LIGHTS} lights, the world has {len(world.lights)}")
     rows = np.zeros((MAX_LIGHTS, 3, 4))
     camera_from_world = camera.camera_from_world
-    for row, light in zip(rows, world.lights, strict=False):
-        strength = light.irradiance if isinstance(light, DirectionalLight) else light.intensity
-        row[0, :3] = np.asarray(light.color) * strength
+    order = [*shadowed, *(i for i in range(len(world.lights)) if i not in shadowed)]
+    for row, light in zip(rows, (world.lights[i] for i in order), strict=False):
+        row[1, 3], row[2, 3] = -2, -1  # cosines below all others: no cone
         if isinstance(light, DirectionalLight):
             towards = -camera_from_world[:3, :3] @ light.direction_world
-            row[0, 3] = 1
-            row[1] = [*(towards / np.linalg.norm(towards)), -1]
+            row[0] = [*(np.asarray(light.color) * light.irradiance), 1]
+            row[1, :3] = towards / np.linalg.norm(towards)
             continue
+        row[0, :3] = np.asarray(light.color) * light.intensity
         row[1, :3] = (camera_from_world @ [*light.position_world_m, 1])[:3]
-        row[1, 3], row[2, 3] = -2, -1  # cosines below all others: full in every direction
         if isinstance(light, SpotLight):
             axis = camera_from_world[:3, :3] @ light.direction_world
-            row[2] = [*(axis / np.linalg.norm(axis)), math.cos(light.inner_rad)]
             row[1, 3] = math.cos(light.outer_rad)
+            row[2] = [*(axis / np.linalg.norm(axis)), math.cos(light.inner_rad)]
     return rows.reshape(-1, 4)

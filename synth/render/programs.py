@@ -87,14 +87,15 @@ class Program:
         """Set an unsigned uniform of the bound program."""
         gl.glUniform1ui(self._location(name), value)
 
-    def set_texture(self, name: str, texture: int, target: int = gl.GL_TEXTURE_2D) -> None:
-        """Bind a texture to the sampler `name` of the bound program, on a unit of its own."""
+    def set_texture(self, name: str, texture: int, target: int = gl.GL_TEXTURE_2D, sampler: int = 0) -> None:
+        """Bind a texture to the sampler `name` of the bound program, on a unit of its own; 0: no sampler object."""
         location = self._location(name)
         if location < 0:
             return
         unit = self._units.setdefault(name, len(self._units))
         gl.glActiveTexture(gl.GL_TEXTURE0 + unit)
         gl.glBindTexture(target, texture)
+        gl.glBindSampler(unit, sampler)
         gl.glUniform1i(location, unit)
 
     def delete(self) -> None:

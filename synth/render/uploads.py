@@ -18,7 +18,8 @@ from OpenGL import GL as gl
 from pyrender.primitive import Primitive
 
 from synth.errors import RenderError
-from synth.types import U8, Mesh
+from synth.render.environment import irradiance_harmonics, mirror_levels
+from synth.types import F32, U8, Mesh
 
 
 class Upload(Protocol):
@@ -82,12 +83,79 @@ class TextureUpload:
         gl.glDeleteTextures([self.id])
 
 
+class PhotoUpload:
+    """A photo as it lies behind a frame of width x height: covering it, centred, cropped; sRGB."""
+
+    def __init__(self, photo: U8, width: int, height: int) -> None:
+        import cv2
+
+        rows, columns = photo.shape[:2]
+        scale = min(columns / width, rows / height)
+        x0, y0 = (columns - width * scale) / 2, (rows - height * scale) / 2
+        if scale > 1:  # by area: first cut to whole pixels, at most half a pixel of the photo off
+            cut = photo[
+                round(y0) : max(round(y0 + height * scale), round(y0) + 1), round(x0) : max(round(x0 + width * scale), round(x0) + 1)
+            ]
+            shown = cv2.resize(np.ascontiguousarray(cut), (width, height), interpolation=cv2.INTER_AREA)
+        else:  # cv2 names pixel centres by whole numbers
+            shift = np.array([[scale, 0, x0 + (scale - 1) / 2], [0, scale, y0 + (scale - 1) / 2]])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            shown = cv2.warpAffine(np.ascontiguousarray(photo), shift, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        self.nbytes = width * height * 4
+        self.id = int(gl.glGenTextures(1))
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self.id)
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_SRGB8, width, height, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, np.ascontiguousarray(shown))
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_NEAREST)
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAG_FILTER, gl.GL_NEAREST)
+
+    def delete(self) -> None:
+        """Free it."""
+        gl.glDeleteTextures([self.id])
+
+
+class PanoramaUpload:
+    """A panorama as a background, as what rough mirrors show, and as irradiance (9, 3)."""
+
+    def __init__(self, panorama: F32) -> None:
+        self.irradiance_sh = irradiance_harmonics(panorama)
+        self.background = _panorama_texture([panorama])
+        self.mirror = _panorama_texture(mirror_levels(panorama))
+        self.width = panorama.shape[1]
+        self.nbytes = panorama.nbytes + 512 * 256 * 6
+
+    def delete(self) -> None:
+        """Free it."""
+        gl.glDeleteTextures([self.background, self.mirror])
+
+
+def _panorama_texture(levels: list[F32]) -> int:
+    """One level is filled up by halving, several are taken as they are."""
+    texture = int(gl.glGenTextures(1))
+    gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
+    for level, image in enumerate(levels):
+        height, width = image.shape[:2]
+        half = np.ascontiguousarray(np.clip(image, 0, 65504).astype(np.float16))
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, level, gl.GL_RGB16F, width, height, 0, gl.GL_RGB, gl.GL_HALF_FLOAT, half)
+    if len(levels) == 1:
+        gl.glGenerateMipmap(gl.GL_TEXTURE_2D)
+    else:
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAX_LEVEL, len(levels) - 1)
+    gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR_MIPMAP_LINEAR)
+    gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR)
+    gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_WRAP_T, gl.GL_CLAMP_TO_EDGE)
+    return texture
+
+
 def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.base if isinstance(array.base, np.ndarray) else array
 
 
 def _place(array: npt.NDArray[Any] | None) -> Hashable:
     return None if array is None else (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+
+
+def _note(gone: deque[Hashable], key: Hashable) -> Callable[[object], None]:
+    return lambda _: gone.append(key)
 
 
 @dataclass(slots=True)
@@ -127,7 +195,7 @@ class UploadCache:
                 self._free(key)
             made = upload()
             owners = {id(owner): owner for owner in (_owner(a) for a in arrays if a is not None)}.values()
-            entry = _Entry(made, [weakref.ref(owner, lambda _, key=key: self._gone.append(key)) for owner in owners])
+            entry = _Entry(made, [weakref.ref(owner, _note(self._gone, key)) for owner in owners])
             self._entries[key] = entry
             self.nbytes += made.nbytes
         self._entries.move_to_end(key)
@@ -143,6 +211,16 @@ class UploadCache:
         """The texture's name on the device."""
         found: TextureUpload = self.get(f"texture {srgb}", (texture,), lambda: TextureUpload(texture, srgb))
         return found.id
+
+    def photo(self, photo: U8, width: int, height: int) -> int:
+        """The photo behind a frame of this size, its name on the device."""
+        found: PhotoUpload = self.get(f"photo {width} {height}", (photo,), lambda: PhotoUpload(photo, width, height))
+        return found.id
+
+    def panorama(self, panorama: F32) -> PanoramaUpload:
+        """The panorama on the device."""
+        found: PanoramaUpload = self.get("panorama", (panorama,), lambda: PanoramaUpload(panorama))
+        return found
 
     def _free(self, key: Hashable) -> None:
         entry = self._entries.pop(key, None)
