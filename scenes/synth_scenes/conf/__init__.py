@@ -1,0 +1,1 @@
+"""Hydra options of the built-in scenes: data only."""

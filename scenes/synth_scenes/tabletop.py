@@ -1,0 +1,232 @@
+"""Objects that lie and stand on a table, apart from one another, among props that carry no label."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from synth.assets import load_asset, load_photo, read_info
+from synth.errors import ConfigError, SceneError
+from synth.geometry import project, transform
+from synth.placement import Area, Rest, scatter, stable_poses
+from synth.rand import Choice, Integers, Random, Stream, Uniform, check_range, draw, support
+from synth.rig import CameraRig
+from synth.types import F64, Asset, Body, Camera, Category, Material, World
+from synth_scenes import furniture
+from synth_scenes.library import find
+from synth_scenes.surroundings import Lights, Surroundings
+
+_CAMERA_TRIES = 100
+
+
+@dataclass(frozen=True)
+class Table:
+    """Its top is z = 0, the middle at the origin. round: how likely its top is an ellipse instead of a rectangle. textures: names or
+    paths; one tile of them is tile_m wide. tint: how much red, green and blue are each darkened at most."""
+
+    width_m: Random[float] = Uniform(0.95, 1.6)
+    depth_m: Random[float] = Uniform(0.8, 1.1)
+    thickness_m: Random[float] = Uniform(0.02, 0.04)
+    height_m: Random[float] = Uniform(0.6, 0.8)
+    round: Random[float] = 0.25
+    textures: Sequence[str] = ("dark_wood", "gray_felt", "light_gray_floor_tile", "light_wood")
+    tile_m: Random[float] = Uniform(0.5, 0.9)
+    roughness: Random[float] = Uniform(0.35, 0.9)
+    tint: Random[float] = Uniform(0.0, 0.3)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "textures", tuple(self.textures))
+        for name, low, high in (
+            ("width_m", 0.1, 10),
+            ("depth_m", 0.1, 10),
+            ("thickness_m", 0.005, 0.3),
+            ("height_m", 0.31, 3),
+            ("round", 0, 1),
+            ("tile_m", 0.01, 10),
+            ("roughness", 0, 1),
+            ("tint", 0, 1),
+        ):
+            check_range(f"table.{name}", getattr(self, name), low, high)
+        if not self.textures:
+            raise ConfigError("table.textures must name at least one texture")
+        for name in self.textures:
+            find("texture", name)
+
+    def draw(self, rng: Stream) -> tuple[Body, bool]:
+        """The table, and whether its top is round."""
+        is_round = bool(rng.child("is_round").uniform() < draw(self.round, rng, "round"))
+        sizes = [float(draw(getattr(self, name), rng, name)) for name in ("width_m", "depth_m", "thickness_m", "height_m")]
+        asset = furniture.table(*sizes, is_round, float(draw(self.tile_m, rng, "tile_m")))
+        texture = load_photo(find("texture", draw(Choice(self.textures), rng, "texture")))
+        roughness = float(draw(self.roughness, rng, "roughness"))
+        top = Material(_tinted((1, 1, 1, 1), draw(self.tint, rng, "tint"), rng), texture, roughness=roughness)
+        legs = replace(top, base_color=(*(0.6 * c for c in top.base_color[:3]), 1.0))  # type: ignore[arg-type]
+        return Body(asset, np.eye(4), materials=(top, legs)), is_round
+
+
+@dataclass(frozen=True)
+class Tabletop:
+    """objects: how many, each of a random kind of `kinds` (names that ship, or paths of meshes whose description gives a category), in a
+    resting pose. upright: how likely each stands as its mesh does, if it can. distractors: how many props, of `distractor_kinds` (as
+    kinds, without label, or ball, disc, cone, ring of prop_size_m). They lie within area_width_m by area_depth_m around the middle of
+    the table, at least clearance_m apart. in_view: share of the objects whose middle the camera must see. tint and roughness_change vary
+    the objects' materials. exposure: of the camera.
+    """
+
+    camera: CameraRig = field(default_factory=CameraRig)
+    objects: Random[int] = Integers(3, 6)
+    kinds: Sequence[str] = (
+        "cracker_box",
+        "sugar_box",
+        "gelatin_box",
+        "rubiks_cube",
+        "potted_meat_can",
+        "tomato_soup_can",
+        "soda_can",
+        "mug",
+        "mustard_bottle",
+        "banana",
+    )
+    upright: Random[float] = 0.6
+    distractors: Random[int] = Integers(0, 3)
+    distractor_kinds: Sequence[str] = ("milk_carton", "lemon", "bread", "ball", "disc", "cone", "ring")
+    prop_size_m: Random[float] = Uniform(0.03, 0.08)
+    area_width_m: Random[float] = 0.75
+    area_depth_m: Random[float] = 0.6
+    clearance_m: Random[float] = Uniform(0.005, 0.03)
+    in_view: float = 0.75
+    tint: Random[float] = Uniform(0.0, 0.1)
+    roughness_change: Random[float] = Uniform(-0.15, 0.15)
+    exposure: Random[float] = Uniform(0.8, 1.2)
+    table: Table = field(default_factory=Table)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    lights: Lights = field(default_factory=Lights)
+
+    def __post_init__(self) -> None:
+        for name in ("kinds", "distractor_kinds"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_range("objects", self.objects, 0, 500, whole=True)
+        check_range("distractors", self.distractors, 0, 500, whole=True)
+        for name, low, high in (
+            ("upright", 0.0, 1.0),
+            ("prop_size_m", 0.005, 1.0),
+            ("area_width_m", 0.05, 10.0),
+            ("area_depth_m", 0.05, 10.0),
+            ("clearance_m", 0.0, 1.0),
+            ("in_view", 0.0, 1.0),
+            ("tint", 0.0, 1.0),
+            ("roughness_change", -1.0, 1.0),
+            ("exposure", 1e-3, 1e3),
+        ):
+            check_range(name, getattr(self, name), low, high)
+        if isinstance(self.in_view, bool) or not isinstance(self.in_view, (int, float)):
+            raise ConfigError(f"in_view must be a number in [0, 1], got {self.in_view!r}")
+        if not self.kinds:
+            raise ConfigError("kinds must name at least one object")
+        for side in ("width_m", "depth_m"):
+            table, area = support(getattr(self.table, side)), support(getattr(self, f"area_{side}"))
+            if table and area and table[0] < area[1]:
+                raise ConfigError(f"area_{side} reaches {area[1]:g}, but table.{side} can be {table[0]:g}: bodies would hang over the edge")
+        for kind in self.distractor_kinds:
+            if kind not in furniture.PROPS:
+                try:
+                    find("object", kind)
+                except ConfigError as error:
+                    raise ConfigError(f"distractor_kinds: {error}; simple props: {', '.join(furniture.PROPS)}") from error
+        _ = self.categories
+
+    @cached_property
+    def categories(self) -> tuple[Category, ...]:
+        """Of the kinds, in their order."""
+        found: dict[str, Category] = {}
+        for kind in self.kinds:
+            category = read_info(find("object", kind)).category
+            if category is None:
+                raise ConfigError(f"kinds: '{kind}' has no category; give one in its .asset.yaml, or make it a distractor")
+            if found.setdefault(category.name, category) != category:
+                raise ConfigError(f"kinds: '{kind}' and another kind are both '{category.name}', with other keypoints")
+        return tuple(found.values())
+
+    def compose(self, rng: Stream) -> World:
+        """A table with bodies on it, the labelled ones first."""
+        table, is_round = self.table.draw(rng.child("table"))
+        counts = {name: draw(getattr(self, name), rng, name) for name in ("objects", "distractors")}
+        bodies = [self._object(rng.child("object", i)) for i in range(counts["objects"])]
+        if self.distractor_kinds:
+            bodies += [self._distractor(rng.child("distractor", i)) for i in range(counts["distractors"])]
+        rests = [self._rest(body.asset, rng.child("rest", i)) for i, body in enumerate(bodies)]
+        area = Area(draw(self.area_width_m, rng, "area_width_m"), draw(self.area_depth_m, rng, "area_depth_m"), is_round)
+        names = [body.asset.name for body in bodies]
+        poses = scatter(rests, names, area, rng.child("places"), clearance_m=self.clearance_m)
+        bodies = [replace(body, world_from_object=pose) for body, pose in zip(bodies, poses, strict=True)]
+        environment, brightest_rad = self.surroundings.draw(rng.child("surroundings"))
+        return World(
+            self._camera(bodies[: counts["objects"]], bodies, rng.child("camera")),
+            (*bodies, table),
+            self.lights.draw(rng.child("lights"), brightest_rad),
+            environment,
+            float(draw(self.exposure, rng, "exposure")),
+        )
+
+    def _object(self, rng: Stream) -> Body:
+        path = find("object", draw(Choice(self.kinds), rng, "kind"))
+        asset, category = load_asset(path), read_info(path).category
+        change, tint = float(draw(self.roughness_change, rng, "roughness_change")), float(draw(self.tint, rng, "tint"))
+        materials = tuple(
+            replace(
+                mesh.material,
+                base_color=_tinted(mesh.material.base_color, tint, rng),
+                roughness=min(1.0, max(0.05, mesh.material.roughness + change)),
+            )
+            for mesh in asset.meshes
+        )
+        return Body(asset, np.eye(4), category, materials)
+
+    def _distractor(self, rng: Stream) -> Body:
+        kind = draw(Choice(self.distractor_kinds), rng, "kind")
+        if kind not in furniture.PROPS:
+            return Body(load_asset(find("object", kind)), np.eye(4))
+        asset = furniture.prop(kind, max(1, round(draw(self.prop_size_m, rng, "prop_size_m") * 200) * 5))
+        hue, saturation, value, roughness = rng.child("material").uniform((0, 0.1, 0.15, 0.25), (1, 0.8, 0.85, 0.9))
+        red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+        return Body(asset, np.eye(4), materials=(Material((red**2.2, green**2.2, blue**2.2, 1.0), roughness=float(roughness)),))
+
+    def _rest(self, asset: Asset, rng: Stream) -> Rest:
+        rests = stable_poses(asset)
+        stands = max(rests, key=lambda rest: float(rest.up_object[2]))
+        if stands.up_object[2] > math.cos(0.2) and rng.child("stands").uniform() < draw(self.upright, rng, "upright"):
+            return stands
+        return rests[int(rng.child("lies").choice(len(rests), p=[rest.probability for rest in rests]))]
+
+    def _camera(self, objects: Sequence[Body], bodies: Sequence[Body], rng: Stream) -> Camera:
+        middles = np.array([transform(body.world_from_object, body.asset.box_object_m[0]) for body in objects]).reshape(-1, 3)
+        radii = [(transform(body.world_from_object, body.asset.box_object_m[0]), body.asset.diameter_m / 2) for body in bodies]
+        target = middles.mean(0) if len(middles) else np.zeros(3)
+        for attempt in range(_CAMERA_TRIES):
+            camera = self.camera.draw(rng.child(attempt), target)
+            eye = camera.world_from_camera[:3, 3]
+            if eye[2] < 0.02 or any(np.linalg.norm(eye - middle) < radius + camera.near_m for middle, radius in radii):
+                continue  # below the table or in a body
+            if _seen(camera, middles) >= self.in_view * len(middles):
+                return camera
+        raise SceneError(
+            f"no camera in {_CAMERA_TRIES} tries sees {self.in_view:.0%} of {len(middles)} objects from outside them and above the table; "
+            "widen camera.fov_rad or camera.distance_m, or lower in_view"
+        )
+
+
+def _seen(camera: Camera, points_world_m: F64) -> int:
+    points = transform(camera.camera_from_world, points_world_m)
+    points = points[points[:, 2] > camera.near_m]
+    xy = project(camera, points)
+    return int(((xy >= 0) & (xy < (camera.width, camera.height))).all(axis=1).sum())
+
+
+def _tinted(color: tuple[float, float, float, float], tint: float, rng: Stream) -> tuple[float, float, float, float]:
+    red, green, blue = (float(c * k) for c, k in zip(color[:3], 1 - tint * rng.child("tint_rgb").uniform(size=3), strict=True))
+    return red, green, blue, color[3]
