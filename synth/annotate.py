@@ -7,7 +7,7 @@ Hodan et al. 2018), in synth's pixel law.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from synth.raster import Shown, coverage, fragments, shown
 from synth.types import (
     F32,
     F64,
-    I32,
     Body,
     Bool,
     Camera,
@@ -124,30 +123,49 @@ def _cut_pixels(camera: Camera, part: Shown, window: tuple[int, int, int, int]) 
 # --- keypoints --------------------------------------------------------------------------------------------------------
 
 
-def _window3(xy: F64, shape: tuple[int, ...]) -> Iterator[tuple[int, slice, slice]]:
-    """For each point in the frame: its number and the 3 x 3 pixels around it, as far as they are in the frame."""
-    height, width = shape
-    for i, (x, y) in enumerate(xy):
-        if 0 <= x < width and 0 <= y < height:
-            row, column = int(y), int(x)
-            yield i, slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+def _around(xy: F64, mask: Bool, reach: int) -> tuple[Index, Index, Bool]:
+    """Rows and columns (k, 1 or n, n) of the n x n pixels around points (k, 2), n = 2 reach + 1, and which of them are in the frame
+    and hold the object. A point outside the frame has none."""
+    height, width = mask.shape
+    step = np.arange(-reach, reach + 1)
+    inside = np.asarray((xy >= 0).all(axis=1) & (xy < (width, height)).all(axis=1))
+    corner = np.floor(np.where(inside[:, None], xy, 0)).astype(np.intp)
+    row, column = corner[:, 1, None, None] + step[:, None], corner[:, 0, None, None] + step
+    there = inside[:, None, None] & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+    return row, column, there & mask[row, column]
 
 
 def _near_surface(xy: F64, z_m: F64, mask: Bool, depth_m: F32, tolerance_m: float) -> Bool:
-    """(k,) whether a pixel of the object around the point shows a surface as deep as the point itself."""
+    """(k,) whether one of the 3 x 3 pixels around the point shows a surface of the object that is as deep at the point as the point.
+
+    A pixel's surface is continued to the point along its slope, taken from its neighbours (inverse depth is linear in the picture on
+    a plane): seen at a grazing angle, one pixel's step in depth can exceed the tolerance, and a corner lies up to one pixel off the
+    centres that show it.
+    """
+    row, column, holds = _around(xy, mask, 2)
+    inverse = np.where(holds, 1 / np.where(holds, depth_m[row, column], 1.0), np.nan)
+    middle = inverse[:, 1:4, 1:4]
+    none = np.zeros_like(middle)
+    slopes_x = [none, inverse[:, 1:4, 2:5] - middle, middle - inverse[:, 1:4, 0:3]]
+    slopes_y = [none, inverse[:, 2:5, 1:4] - middle, middle - inverse[:, 0:3, 1:4]]
+    step = np.arange(-1, 2) + 0.5
+    within = xy - np.floor(xy)
+    dx, dy = (within[:, 0, None] - step)[:, None, :], (within[:, 1, None] - step)[:, :, None]
     near = np.zeros(len(xy), dtype=np.bool_)
-    for i, rows, columns in _window3(xy, mask.shape):
-        near[i] = bool((np.abs(depth_m[rows, columns] - z_m[i])[mask[rows, columns]] <= tolerance_m).any())
+    for slope_x in slopes_x:
+        for slope_y in slopes_y:
+            there = 1 / np.maximum(middle + slope_x * dx + slope_y * dy, 1e-9)
+            near |= (np.abs(there - z_m[:, None, None]) <= tolerance_m).any(axis=(1, 2))
     return near
 
 
-def _keypoints(item: DraftInstance, instance: I32, number: int) -> Keypoints:
-    v = np.zeros(len(item.keypoint_xy), dtype=np.int32)
-    for i, rows, columns in _window3(item.keypoint_xy, instance.shape):
-        if item.keypoint_front[i]:
-            seen = item.keypoint_surface[i] and bool((instance[rows, columns] == number).any())
-            v[i] = 2 if seen else 1
-    return Keypoints(np.where(v[:, None] > 0, item.keypoint_xy, 0.0), v, item.keypoint_xyz_m)
+def _keypoints(item: DraftInstance, mask: Bool) -> Keypoints:
+    height, width = mask.shape
+    in_frame = item.keypoint_front & (item.keypoint_xy >= 0).all(axis=1) & (item.keypoint_xy < (width, height)).all(axis=1)
+    seen = in_frame & item.keypoint_surface & _around(item.keypoint_xy, mask, 1)[2].any(axis=(1, 2))
+    v = in_frame.astype(np.int32) + seen
+    return Keypoints(np.where(in_frame[:, None], item.keypoint_xy, 0.0), v, item.keypoint_xyz_m)
 
 
 # --- the end of a draft -----------------------------------------------------------------------------------------------
@@ -188,7 +206,7 @@ def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
         obb=least_area_rectangle(corners) if area else None,
         visible_fraction=area / full_px if full_px else 0.0,
         truncated_fraction=1 - float(in_frame.sum()) / full_px if full_px else float(_misses_frame(outline, width, height)),
-        keypoints=_keypoints(item, draft.instance, number) if item.category.keypoints else None,
+        keypoints=_keypoints(item, mask) if item.category.keypoints else None,
         camera_from_object=item.camera_from_object,
         box3d_object_m=item.box3d_object_m,
         asset=item.asset,
