@@ -32,7 +32,7 @@ class Surroundings:
     photos: Sequence[str] = ("brick", "gravel", "rocket", "white_bricks")
     brightness: Random[float] = Uniform(0.35, 0.75)
     yaw_rad: Random[float] = Uniform(-math.pi, math.pi)
-    color: Sequence[Random[float]] = (Uniform(0.2, 0.6), Uniform(0.2, 0.6), Uniform(0.2, 0.6))
+    color: Sequence[Random[float]] = (Uniform(0.3, 0.45), Uniform(0.3, 0.45), Uniform(0.3, 0.45))
 
     def __post_init__(self) -> None:
         kinds = self.kind.options if isinstance(self.kind, Choice) else [self.kind]

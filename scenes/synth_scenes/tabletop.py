@@ -37,7 +37,7 @@ class Table:
     textures: Sequence[str] = ("dark_wood", "gray_felt", "light_gray_floor_tile", "light_wood")
     tile_m: Random[float] = Uniform(0.5, 0.9)
     roughness: Random[float] = Uniform(0.35, 0.9)
-    tint: Random[float] = Uniform(0.0, 0.3)
+    tint: Random[float] = Uniform(0.0, 0.15)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "textures", tuple(self.textures))
