@@ -72,6 +72,8 @@ def _generate_one(config: dict[str, Any], choices: Choices) -> int:
     scene = choices.groups.get("scene", "scene")
     recipe = build_recipe(config, scene)
     executor = LocalExecutor(workers=config["workers"])
+    if not Path(config["store"]).exists():
+        recipe.renderer.open().close()  # without GL nothing must be left behind, not even an empty store
     store = Store.open(config["store"], create=True)
     report = executor.generate(
         recipe,
@@ -190,8 +192,23 @@ def _export(arguments: Arguments) -> int:
     options = _parse(parser, arguments)
     from synth.formats import coco
 
-    report = coco.export_ref(_open(options), options.ref, options.out, where=options.where, min_visible_fraction=options.min_visible)
-    print(report)
+    store = _open(options)
+    version = store.resolve(options.ref)
+    commits = store.log(version)
+    report = coco.export(
+        store.read(version, options.where, maps=()),
+        options.out,
+        min_visible_fraction=options.min_visible,
+        licences=sorted({licence for commit in commits for licence in commit.meta.get("licences", {}).values()}),
+        provenance={
+            "store": str(store.folder),
+            "ref": options.ref,
+            "version": version,
+            "where": options.where,
+            "date_created": commits[0].time.isoformat(),
+        },
+    )
+    print(f"{options.out}: {report}")
     return 0
 
 
