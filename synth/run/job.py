@@ -132,7 +132,9 @@ class _Run:
         return version
 
     def report(self, version: int | None) -> Report:
+        """How it ended."""
         tally = self.tally
+        self.tell(tally)
         failures = tuple(sorted(self.failures, key=lambda failure: failure.index))
         return Report(
             scene=self.recipe.name,

@@ -52,8 +52,10 @@ class Journal:
             pass
         except BlockingIOError as error:
             lock.seek(0)
+            holder = lock.read() or "unknown"
+            lock.close()
             raise StoreError(
-                f"run {self._folder.name} is being made by another process (id {lock.read() or 'unknown'}); wait for it, or stop it and "
+                f"run {self._folder.name} is being made by another process (id {holder}); wait for it, or stop it and "
                 "start the same command again"
             ) from error
         lock.close()

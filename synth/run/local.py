@@ -103,7 +103,8 @@ class _Pool:
             wait([handle for worker in self.workers for handle in (worker.pipe, worker.process.sentinel)], _POLL_S)
             for worker in list(self.workers):
                 self._hear(worker)
-            in_hand(sum(worker.begun - (worker.index is not None) for worker in self.workers))
+            made = sum(worker.begun - (worker.index is not None) for worker in self.workers)
+            in_hand(made + sum(len(block.made) + len(block.failures) for block in self.finished))
 
     def _assign(self) -> None:
         while len(self.workers) < self.size and sum(not worker.block for worker in self.workers) < len(self.blocks):

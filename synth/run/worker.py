@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _THREAD_VARIABLES = (
     "LANCE_CPU_THREADS",
     "RAYON_NUM_THREADS",
 )
+_environment = threading.Lock()  # one a process; two runs may start workers at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,14 @@ Message: TypeAlias = Ready | Begin | Finished | Broken
 @contextmanager
 def threads_limited(threads: int) -> Iterator[None]:
     """An environment in which a started process uses `threads` threads in each library; what the user has set is left alone."""
-    added = [name for name in _THREAD_VARIABLES if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, str(threads)))
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+    with _environment:
+        added = [name for name in _THREAD_VARIABLES if name not in os.environ]
+        os.environ.update(dict.fromkeys(added, str(threads)))
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
 
 
 def work(pipe: Connection, job: bytes) -> None:

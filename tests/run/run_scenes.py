@@ -31,12 +31,12 @@ _ASSET = _brick()
 
 @dataclass(frozen=True)
 class Bricks:
-    """A few bricks in front of the camera. fails, kills: sample indices that raise, or kill their worker. pause_s: extra time each."""
+    """A few bricks in front of the camera. fails, kills: sample indices that raise, or kill their worker. The environment variable
+    BRICKS_PAUSE_S makes each take longer, without being part of the recipe."""
 
     count: int = 2
     fails: tuple[int, ...] = ()
     kills: tuple[int, ...] = ()
-    pause_s: float = 0.0
     licences: dict[str, str] = field(default_factory=lambda: {"brick": "CC0-1.0"})
 
     @property
@@ -44,7 +44,7 @@ class Bricks:
         return (BRICK,)
 
     def compose(self, rng: Stream) -> World:
-        time.sleep(self.pause_s)
+        time.sleep(float(os.environ.get("BRICKS_PAUSE_S", "0")))
         if rng.index in self.fails:
             raise SceneError(f"no free place for brick {self.count}")
         if rng.index in self.kills:

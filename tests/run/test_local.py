@@ -1,0 +1,294 @@
+import os
+import signal
+import threading
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import kills
+import psutil
+import pytest
+from run_scenes import AbsentSpec, BadLabels, Bricks, CrashingSpec, FailOnce, Noise
+
+from synth.digest import label_digest
+from synth.errors import ConfigError, MissingPartError, StoreError, SynthError
+from synth.recipe import Generator, Recipe
+from synth.render.flat import FlatSpec
+from synth.run import LocalExecutor, Report
+from synth.store import Store
+
+
+def recipe(scene=None, **options) -> Recipe:
+    return Recipe(scene or Bricks(), FlatSpec(), name="bricks", **options)
+
+
+def labels(store: Store) -> dict[int, str]:
+    """Label digest of each stored sample by its index."""
+    return {sample.origin.index: label_digest(sample) for sample in store.read()}
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store.open(tmp_path / "store", create=True)
+
+
+# --- the same sample again --------------------------------------------------------------------------------------------
+
+
+def test_the_same_samples_from_one_worker_three_workers_backwards_and_alone(tmp_path):
+    r = recipe(stages={"noise": Noise()}, seed=3)
+    made = []
+    for workers in (1, 3):
+        store = Store.open(tmp_path / str(workers), create=True)
+        assert LocalExecutor(workers, block=4).generate(r, 12, store).made == 12
+        made.append(labels(store))
+    with Generator(r) as generator:
+        backwards = {index: label_digest(generator[index]) for index in reversed(range(12))}
+    with Generator(r) as generator:
+        alone = label_digest(generator[7])
+    assert made[0] == made[1] == backwards
+    assert alone == backwards[7]
+    assert len(set(backwards.values())) == 12
+
+
+def test_rows_follow_the_index_whoever_made_them(store):
+    LocalExecutor(2, block=3).generate(recipe(), 12, store)
+    assert [sample.origin.index for sample in store.read()] == list(range(12))
+
+
+def test_another_stage_moves_no_number_of_scene_or_stage():
+    plain, one, two = (recipe(stages=stages) for stages in ({}, {"b": Noise()}, {"a": Noise(), "b": Noise(), "c": Noise()}))
+    with Generator(plain) as p, Generator(one) as o, Generator(two) as t:
+        assert label_digest(p[5]) == label_digest(o[5]) == label_digest(t[5])
+        # Stage b draws the same noise with and without its neighbours: what a adds is the same under both.
+        only_a = Generator(recipe(stages={"a": Noise()}))[5]
+        assert (only_a.image != o[5].image).any()
+    with Generator(recipe(stages={"b": Noise(), "zero": Noise(0.0)})) as extended, Generator(one) as o:
+        assert (extended[5].image == o[5].image).all()
+    with Generator(recipe(stages={"zero": Noise(0.0), "b": Noise()})) as extended, Generator(one) as o:
+        assert (extended[5].image == o[5].image).all()
+
+
+# --- what is there is not made again ----------------------------------------------------------------------------------
+
+
+def test_again_adds_nothing_and_more_adds_the_rest(store):
+    executor = LocalExecutor(1)
+    assert "version 2: 6 samples added" in executor.generate(recipe(), 6, store).summary()
+    version = store.resolve("main")
+    again = executor.generate(recipe(), 6, store)
+    assert (again.version, again.made, again.there, again.exit_code) == (None, 0, 6, 0)
+    assert "nothing to add: all 6 samples" in again.summary()
+    assert store.resolve("main") == version
+    more = executor.generate(recipe(), 10, store)
+    assert (more.made, more.there) == (4, 6)
+    assert store.indices(recipe().run).tolist() == list(range(10))
+    assert not (store.folder / "runs").exists()
+
+
+def test_a_commit_tells_how_it_was_made(store):
+    report = LocalExecutor(1).generate(recipe(Bricks(fails=(1,))), 3, store, message="first", config={"n": 3})
+    commit = store.log()[0]
+    assert (commit.version, commit.message, commit.run) == (report.version, "first", report.run)
+    meta = commit.meta
+    assert (meta["config"], meta["n"], meta["added"], meta["licences"]) == ({"n": 3}, 3, 2, {"brick": "CC0-1.0"})
+    assert [failure["index"] for failure in meta["failures"]] == [1]
+    assert meta["renderers"][0].startswith("flat")
+    assert meta["versions"]["synth"]
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_failing_samples_are_named_and_counted_and_the_run_goes_on(store):
+    report = LocalExecutor(2, block=1).generate(recipe(Bricks(fails=(1, 4)), seed=9), 6, store)
+    assert (report.made, report.exit_code) == (4, 3)
+    assert [failure.index for failure in report.failures] == [1, 4]
+    summary = report.summary()
+    assert "4 of 6 samples are there, 2 failed" in summary
+    assert "sample 4 (scene bricks, seed 9): no free place" in summary
+
+
+def test_failed_samples_are_tried_again(store, tmp_path):
+    flag = tmp_path / "fail"
+    flag.touch()
+    r = recipe(FailOnce(str(flag)))
+    assert [f.index for f in LocalExecutor(1).generate(r, 5, store).failures] == [3]
+    flag.unlink()
+    second = LocalExecutor(1).generate(r, 5, store)
+    assert (second.made, second.there, second.exit_code) == (1, 4, 0)
+
+
+def test_when_all_samples_fail_nothing_is_committed(store):
+    before = store.resolve("main")
+    report = LocalExecutor(1).generate(recipe(Bricks(fails=(0, 1))), 2, store)
+    assert (report.version, report.exit_code) == (None, 3)
+    assert store.resolve("main") == before
+    assert not (store.folder / "runs").exists()
+
+
+def test_a_bad_label_fails_its_sample_only(store):
+    r = recipe(stages={"bad": BadLabels(2)}, output=kills.recipe().output)
+    report = LocalExecutor(1).generate(r, 5, store)
+    assert [failure.index for failure in report.failures] == [2]
+    assert "sample 2 (scene bricks, seed 0)" in report.failures[0].message
+    assert store.indices(r.run).tolist() == [0, 1, 3, 4]
+
+
+def test_a_sample_that_kills_its_workers_fails_and_takes_no_other_with_it(store):
+    report = LocalExecutor(2, block=4).generate(recipe(Bricks(kills=(2,))), 8, store)
+    assert (report.made, report.exit_code) == (7, 3)
+    assert "sample 2 (scene bricks, seed 0): 3 workers died while making it, the last by SIGKILL" in report.summary()
+    assert "3 workers died (3 by SIGKILL) and were replaced" in report.summary()
+
+
+def test_a_renderer_that_is_not_there_is_said_once_and_nothing_is_written(store, capfd):
+    before = store.resolve("main")
+    with pytest.raises(MissingPartError, match="apt-get install libegl1"):
+        LocalExecutor(2).generate(replace(recipe(), renderer=AbsentSpec()), 4, store)
+    assert capfd.readouterr() == ("", "")
+    assert store.resolve("main") == before
+    assert not (store.folder / "runs").exists()
+    assert not kills.workers_of()
+
+
+def test_a_renderer_that_crashes_ends_the_run(store):
+    with pytest.raises(SynthError, match=r"5 workers in a row died with no sample in hand, the last while starting .SIGSEGV"):
+        LocalExecutor(2).generate(replace(recipe(), renderer=CrashingSpec()), 4, store)
+
+
+def test_a_scene_that_workers_cannot_import_is_one_message(store):
+    class Local(Bricks):
+        pass
+
+    with pytest.raises(ConfigError, match="cannot be sent to a worker"):
+        LocalExecutor(1).generate(recipe(Local()), 2, store)
+
+
+@pytest.mark.parametrize("n", [-1, 2.0, True])
+def test_a_wrong_n_is_refused(store, n):
+    with pytest.raises(ConfigError, match="n must be a whole number from 0"):
+        LocalExecutor(1).generate(recipe(), n, store)
+
+
+@pytest.mark.parametrize("options", [{"workers": -1}, {"workers": 1.5}, {"block": 0}, {"threads": True}])
+def test_wrong_options_are_refused(options):
+    with pytest.raises(ConfigError, match=f"LocalExecutor: {next(iter(options))} must be a whole number"):
+        LocalExecutor(**options)
+
+
+# --- stopped and killed -----------------------------------------------------------------------------------------------
+
+
+def test_workers_killed_at_random(tmp_path):
+    landed, report = kills.kill_workers(tmp_path / "store", 60, kills=3)
+    assert landed > 0
+    assert report.made == 60
+    assert len(report.deaths) <= landed  # the last may have hit an idle worker at the end
+    kills.check_whole(tmp_path / "store", 60)
+
+
+def test_coordinators_killed_at_random(tmp_path):
+    kills.kill_coordinators(tmp_path / "store", 60, kills=3)
+    kills.check_whole(tmp_path / "store", 60)
+
+
+def test_workers_end_when_their_coordinator_is_killed(tmp_path):
+    process = kills.start(tmp_path / "store", 1000, 2)
+    workers = wait_for(lambda: kills.workers_of(process.pid))
+    wait_for(lambda: list((tmp_path / "store").glob("runs/*/*.json")))
+    process.kill()
+    process.communicate()
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_finished(tmp_path, number):
+    folder = tmp_path / "store"
+    process = kills.start(folder, 60)
+    wait_for(lambda: list(folder.glob("runs/*/*.json")))
+    os.killpg(process.pid, number)  # a terminal sends it to all, workers too
+    said, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    done = int(said.split()[2])
+    assert said == f"stopped at {done} of 60; the same command goes on from there\n"
+    assert 5 <= done < 60
+    assert not store_has_samples(folder)
+    report = LocalExecutor(2).generate(kills.recipe(), 60, Store.open(folder))
+    assert (report.resumed, report.made) == (done, 60 - done)
+    kills.check_whole(folder, 60)
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    process = kills.start(tmp_path / "store", 4, 2, 30.0)
+    wait_for(lambda: kills.workers_of(process.pid))
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=5)
+    assert process.returncode == 130, errors
+    assert said.startswith("stopped at 0 of 4")
+
+
+def test_journal_blocks_whose_data_is_gone_are_made_again(tmp_path):
+    folder = tmp_path / "store"
+    process = kills.start(folder, 40)
+    wait_for(lambda: len(list(folder.glob("runs/*/*.json"))) >= 2)
+    process.kill()
+    process.communicate()
+    for file in (folder / "samples.lance" / "data").iterdir():
+        file.unlink()
+    report = LocalExecutor(2).generate(kills.recipe(), 40, Store.open(folder))
+    assert (report.resumed, report.made) == (0, 40)
+    kills.check_whole(folder, 40)
+
+
+# --- beside each other ------------------------------------------------------------------------------------------------
+
+
+def test_two_runs_into_one_store_both_land(store):
+    reports: list[Report] = []
+    recipes = [recipe(seed=seed) for seed in (1, 2)]
+    threads = [threading.Thread(target=lambda r=r: reports.append(LocalExecutor(1, block=2).generate(r, 6, store))) for r in recipes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(report.version for report in reports) == [2, 3]
+    assert [store.indices(r.run).tolist() for r in recipes] == [list(range(6))] * 2
+
+
+def test_the_same_run_twice_at_once_is_refused(tmp_path):
+    process = kills.start(tmp_path / "store", 40, 1)
+    wait_for(lambda: list((tmp_path / "store").glob("runs/*/*.json")))
+    with pytest.raises(StoreError, match=f"is being made by another process .id {process.pid}.; wait for it"):
+        LocalExecutor(1).generate(kills.recipe(), 40, Store.open(tmp_path / "store"))
+    assert process.wait(timeout=30) == 0
+    process.communicate()
+    kills.check_whole(tmp_path / "store", 40)
+
+
+def test_progress_is_told_from_start_to_end_and_a_library_call_is_silent(store, capfd):
+    told: list[tuple[int, int]] = []
+    LocalExecutor(1, block=2).generate(recipe(), 6, store, progress=nullcontext(lambda t: told.append((t.done, t.asked))))
+    assert told[0] == (0, 6)
+    assert told[-1] == (6, 6)
+    assert told == sorted(told)
+    assert capfd.readouterr() == ("", "")
+
+
+def store_has_samples(folder: Path) -> bool:
+    return len(Store.open(folder).read()) > 0
+
+
+def wait_for(condition, timeout_s: float = 20.0):
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError
