@@ -16,9 +16,9 @@ _OURS = ("samples.lance", "objects", "commit.lock")
 
 def make(folder: Path, table: Table, objects: Objects) -> None:
     """Make an empty store, unless there is one. Many processes may do so at once, and may die while they do."""
-    if (folder / _MARK).exists():
-        return
     try:
+        if (folder / _MARK).exists():
+            return
         there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
         foreign = [name for name in there if name not in _OURS and not name.startswith(f".{_MARK}")]
         if foreign:
@@ -37,11 +37,13 @@ def check(folder: Path) -> None:
     mark = folder / _MARK
     try:
         version = json.loads(mark.read_bytes())["synth_store"]
-    except OSError as error:
-        what = "is a file" if folder.is_file() else "does not exist" if not folder.exists() else f"has no readable {_MARK}"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "is a file" if folder.is_file() else "does not exist" if not folder.exists() else f"has no {_MARK}"
         raise StoreError(
             f"no store at {folder}: it {what}; `synth generate store={folder}` makes one, or name another with --store"
         ) from error
+    except OSError as error:
+        raise StoreError(f"store {folder} cannot be opened: {mark.name}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}') from error
     if not isinstance(version, int) or version > SCHEMA_VERSION:

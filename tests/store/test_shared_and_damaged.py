@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,19 +117,47 @@ def test_a_really_full_disk(small_disk: Path) -> None:
         subprocess.run(["umount", small_disk], check=True)
 
 
-def test_no_right_to_write(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        code = f"import os; os.setuid(65534)\nfrom synth.store import Store\nStore.open({str(tmp_path / 'new')!r}, create=True)"
-        tmp_path.chmod(0o755)
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-        if "StoreError" not in done.stderr:
-            pytest.skip(f"no process of another user can be started here: {done.stderr.splitlines()[-1:]}")
-        assert "no store can be made at" in done.stderr
-        assert "Permission denied; choose another folder" in done.stderr
-        return
-    tmp_path.chmod(0o555)
-    with pytest.raises(StoreError, match=r"no store can be made at .*Permission denied; choose another folder"):
-        Store.open(tmp_path / "new", create=True)
+AS_NOBODY = """
+import os, sys
+import lance.fragment, pyarrow, cv2  # before the rights to read them may be lost
+from synth.errors import StoreError
+from synth.store import Output, Store
+from tests.samples import sample
+import synth.store.rows
+shown = sample(1)
+if os.geteuid() == 0:
+    os.setuid(65534)
+place = sys.argv[1]
+store = Store.open(place + "/s")
+print(len([s.key for s in store.read()]))
+for attempt in (
+    lambda: Store.open(place + "/new", create=True),
+    lambda: store.write_fragment([shown], Output(), "run"),
+    lambda: store.tag("x"),
+):
+    try:
+        attempt()
+    except StoreError as error:
+        print(error)
+"""
+
+
+def test_no_right_to_write() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        place = Path(name)
+        store = Store.open(place / "s", create=True)
+        store.commit([store.write_fragment([sample(0)], EXACT, "run")], message="m", run="run", meta={})
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        done = subprocess.run([sys.executable, "-c", AS_NOBODY, name], cwd=ROOT, capture_output=True, text=True, check=False)
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o755)
+        assert done.returncode == 0, done.stdout + done.stderr
+        count, made, written, tagged = done.stdout.splitlines()
+        assert count == "1"
+        assert made == f"no store can be made at {place}/new: Permission denied; choose another folder"
+        assert written.startswith(f"store {place}/s cannot take samples: it is not writable for this user")
+        assert tagged.startswith(f"store {place}/s cannot be tagged 'x': it is not writable for this user")
 
 
 def damaged(tmp_path: Path) -> tuple[Store, Path]:

@@ -315,7 +315,7 @@ def test_no_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no store at .*/no: it does not exist; `synth generate store=.*/no` makes one, or name another"):
         Store.open(tmp_path / "no")
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match=r"it has no readable synth\.json"):
+    with pytest.raises(StoreError, match=r"it has no synth\.json"):
         Store.open(tmp_path)
     with pytest.raises(StoreError, match="it is a file"):
         Store.open(tmp_path / "notes.txt")
