@@ -18,7 +18,7 @@ _BITS = 4  # cv2 takes coordinates in 1/16 px
 def draw(sample: Sample, scale: float = 1.0) -> U8:
     """The picture, `scale` times as large, with masks tinted, boxes, keypoints and names: (h, w, 3) sRGB.
 
-    A filled dot is a keypoint that is seen (v = 2), a ring one that is hidden (v = 1).
+    A dot in the object's colour is a keypoint that is seen (v = 2), a white ring one that is hidden (v = 1).
     """
     import cv2
 
@@ -37,9 +37,9 @@ def draw(sample: Sample, scale: float = 1.0) -> U8:
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def contact_sheet(samples: Sequence[Sample], columns: int = 8, cell_px: int = 320, gap_px: int = 4) -> U8:
-    """All samples with labels drawn, in rows of `columns`, each fitted into a cell `cell_px` wide."""
-    columns = min(columns, max(1, len(samples)))
+def contact_sheet(samples: Sequence[Sample], columns: int | None = None, cell_px: int = 320, gap_px: int = 4) -> U8:
+    """All samples with labels drawn, in rows of `columns` (about as many as rows without), each `cell_px` wide."""
+    columns = columns or max(1, math.ceil(math.sqrt(len(samples))))
     pictures = [draw(sample, cell_px / sample.size[0]) for sample in samples]
     row_px = max((picture.shape[0] for picture in pictures), default=1)
     rows = math.ceil(len(pictures) / columns)
@@ -75,7 +75,7 @@ def _tint(canvas: Any, mask: Bool, color: tuple[int, int, int]) -> None:
 
     height, width = canvas.shape[:2]
     share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)[..., None]
-    canvas[:] = (canvas * (1 - 0.35 * share) + np.array(color) * 0.35 * share).astype(np.uint8)
+    canvas[:] = (canvas * (1 - 0.25 * share) + np.array(color) * 0.25 * share).astype(np.uint8)
     contours, _ = cv2.findContours((share[..., 0] > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, contours, -1, color, 1, cv2.LINE_AA)
 
@@ -107,10 +107,11 @@ def _keypoints(canvas: Any, instance: Instance, category: Category | None, scale
         i, j = names.index(a), names.index(b)
         if v[i] and v[j]:
             cv2.line(canvas, _cv(xy[i], scale), _cv(xy[j], scale), color, 1, cv2.LINE_AA, _BITS)
-    radius = max(2, round(canvas.shape[1] / 220)) << _BITS
+    radius_px = max(2.0, canvas.shape[1] / 240)
     for point, state in zip(xy, v, strict=True):
         if state:
-            cv2.circle(
-                canvas, _cv(point, scale), radius, color if state == 2 else (255, 255, 255), -1 if state == 2 else 1, cv2.LINE_AA, _BITS
-            )
-            cv2.circle(canvas, _cv(point, scale), radius, (0, 0, 0), 1, cv2.LINE_AA, _BITS)
+            center = _cv(point, scale)
+            cv2.circle(canvas, center, round((radius_px + 1) * (1 << _BITS)), (0, 0, 0), -1, cv2.LINE_AA, _BITS)
+            cv2.circle(canvas, center, round(radius_px * (1 << _BITS)), color if state == 2 else (255, 255, 255), -1, cv2.LINE_AA, _BITS)
+            if state == 1:
+                cv2.circle(canvas, center, round(radius_px * 0.55 * (1 << _BITS)), (0, 0, 0), -1, cv2.LINE_AA, _BITS)
