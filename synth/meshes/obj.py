@@ -98,7 +98,7 @@ def _check_obj(text: str, folder: Folder) -> int:
 
 def _mtl_material(source: Any, folder: Folder) -> Material:
     """Of trimesh's SimpleMaterial, whose kwargs keep the file's values. As in Blender's importer, a texture replaces Kd."""
-    if source is None or not getattr(source, "kwargs", None):
+    if getattr(source, "name", None) is None:  # trimesh's stand-in for no material
         return Material()
     values = source.kwargs
 
