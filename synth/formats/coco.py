@@ -29,6 +29,7 @@ from synth.errors import ConfigError, FormatError, LabelError
 from synth.record import Record, Records
 from synth.types import Category, Instance, Keypoints, Origin, Rle
 
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _EXTENSION = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
@@ -83,7 +84,7 @@ def export(
             "categories": [_category(i, c) for i, c in enumerate(writer.categories.values(), 1)],
         }
         with (folder / "annotations.json").open("w") as file:
-            file.write(json.dumps(head, allow_nan=False)[:-1])
+            file.write(_to_json(head)[:-1])
             for name in ("images", "annotations"):
                 file.write(f',\n"{name}": [\n')
                 with (folder / f"{name}.part").open() as part:
@@ -164,13 +165,13 @@ class _Writer:
             entry["segmentation"] = {"size": [instance.mask.height, instance.mask.width], "counts": instance.mask.counts.decode("ascii")}
         if instance.keypoints is not None:
             entry["keypoints"] = _keypoints(instance.keypoints)
-            entry["num_keypoints"] = int(np.count_nonzero(instance.keypoints.v))
+            entry["num_keypoints"] = sum(map(bool, entry["keypoints"][2::3]))
         attributes = _attributes(instance)
         return entry | ({"attributes": attributes} if attributes else {})
 
 
 def _append(file: IO[str], entry: Mapping[str, Any], first: bool) -> None:
-    file.write(("" if first else ",\n") + json.dumps(entry, allow_nan=False, separators=(",", ":")))
+    file.write(("" if first else ",\n") + _to_json(entry))
 
 
 def _file_name(record: Record) -> str:
@@ -214,10 +215,9 @@ def _measured(mask: Rle) -> tuple[tuple[float, float, float, float] | None, int]
 
 
 def _keypoints(keypoints: Keypoints) -> list[float]:
-    xyv = np.column_stack([keypoints.xy - 0.5, keypoints.v])
-    xyv[keypoints.v == 0] = 0
-    flat: list[float] = xyv.ravel().tolist()
-    flat[2::3] = keypoints.v.tolist()
+    flat: list[float] = []
+    for (x, y), v in zip(keypoints.xy.tolist(), keypoints.v.tolist(), strict=True):
+        flat += (x - 0.5, y - 0.5, v) if v else (0, 0, 0)
     return flat
 
 
