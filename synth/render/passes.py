@@ -16,8 +16,8 @@ from pyrender.renderer import Renderer
 
 from synth.errors import RenderError
 from synth.render.programs import Program
-from synth.render.projection import clip_from_camera, grid_size, image_from_camera
-from synth.render.shadows import ShadowView, box_corners_camera_m, fit_shadow
+from synth.render.projection import clip_from_camera, grid_size, image_from_camera, in_clip_space, placed_boxes
+from synth.render.shadows import ShadowView, fit_shadow
 from synth.render.targets import ShadowMaps, Targets
 from synth.render.uploads import MeshUpload, UploadCache
 from synth.types import F32, F64, Camera, DirectionalLight, Frame, Material, SpotLight, World
@@ -48,14 +48,15 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
         gl.glDisable(gl.GL_BLEND)
         k = image_from_camera(camera, samples)
-        surfaces = self._surface_pass(world, camera, k, samples)
-        shadows = self._shadow_pass(world, camera, k, samples, surfaces)
+        camera_from_object, corners = placed_boxes(world, camera)
+        surfaces = self._surface_pass(world, camera, k, samples, camera_from_object, corners)
+        shadows = self._shadow_pass(world, camera, k, surfaces, camera_from_object, corners)
         pixels = self._shading_pass(world, camera, k, samples, surfaces, shadows)
         return self._read(camera, pixels, normals)
 
     # --- surfaces -----------------------------------------------------------------------------------------------------
 
-    def _surface_pass(self, world: World, camera: Camera, k: F64, samples: int) -> Targets:
+    def _surface_pass(self, world: World, camera: Camera, k: F64, samples: int, camera_from_object: F64, corners: F64) -> Targets:
         width, height = grid_size(camera, samples)
         targets = self._target("surfaces", width, height, SURFACE_TARGETS, depth=True)
         targets.bind()
@@ -65,22 +66,19 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         gl.glDepthFunc(gl.GL_GREATER)
         gl.glFrontFace(gl.GL_CW)  # image rows run downwards
         clip = clip_from_camera(k, width, height, camera.near_m)
-        for index, camera_from_object in self._front_to_back(world, camera):
+        shown = np.flatnonzero(in_clip_space(corners, clip))
+        # Front to back, so that most of what is hidden fails the depth test before it costs anything.
+        for index in shown[np.argsort(corners[shown, :, 2].mean(axis=1), kind="stable")].tolist():
             for mesh, material in world.bodies[index].parts:
                 upload = self._uploads.mesh(mesh)
                 program = self._material_program("surface", upload, material)
                 program.set("clip_from_camera", clip)
-                program.set("camera_from_object", camera_from_object)
+                program.set("camera_from_object", camera_from_object[index])
                 program.set_uint("instance", index + 1)
                 upload.draw()
         gl.glDisable(gl.GL_CULL_FACE)
         gl.glDisable(gl.GL_DEPTH_TEST)
         return targets
-
-    def _front_to_back(self, world: World, camera: Camera) -> list[tuple[int, F64]]:
-        """Bodies by the distance of their boxes' centres, so that what is hidden is mostly not drawn at all."""
-        poses = [(i, camera.camera_from_world @ body.world_from_object) for i, body in enumerate(world.bodies)]
-        return sorted(poses, key=lambda pose: float((pose[1] @ [*world.bodies[pose[0]].asset.box_object_m[0], 1])[2]))
 
     def _material_program(self, kind: str, upload: MeshUpload, material: Material) -> Program:
         """The program `kind` (surface or shadow) for this mesh and material, bound, the material's uniforms set. A face is drawn from
@@ -112,7 +110,9 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
 
     # --- shadows ------------------------------------------------------------------------------------------------------
 
-    def _shadow_pass(self, world: World, camera: Camera, k: F64, samples: int, surfaces: Targets) -> dict[int, ShadowView]:
+    def _shadow_pass(
+        self, world: World, camera: Camera, k: F64, surfaces: Targets, camera_from_object: F64, corners: F64
+    ) -> dict[int, ShadowView]:
         """Draw a map for each light that casts shadows; their views by the light's place in world.lights, in layer order."""
         lights = [(i, light) for i, light in enumerate(world.lights) if isinstance(light, DirectionalLight) and light.shadow]
         if len(lights) > MAX_SHADOWS:
@@ -124,29 +124,25 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         step = 2  # every second row and column tells where the scene ends well enough
         depth_code = depth_code[step // 2 :: step, step // 2 :: step]
         camera_from_sample = camera_from_sample @ np.array([[step, 0, 0.5 + step // 2], [0, step, 0.5 + step // 2], [0, 0, 1]])
-        poses = [camera.camera_from_world @ body.world_from_object for body in world.bodies]
-        boxes = [box_corners_camera_m(body, pose) for body, pose in zip(world.bodies, poses, strict=True)]
         views: dict[int, ShadowView] = {}
         self._shadow_maps.begin(len(lights))
         for index, light in lights:
-            view = fit_shadow(light, camera, depth_code, camera_from_sample, np.concatenate(boxes))
+            view = fit_shadow(light, camera, depth_code, camera_from_sample, corners)
             if view is not None:
                 self._shadow_maps.bind_layer(len(views))
-                self._cast(world, poses, boxes, view)
+                self._cast(world, view, camera_from_object, corners)
                 views[index] = view
         self._shadow_maps.end()
         return views
 
-    def _cast(self, world: World, poses: list[F64], boxes: list[F64], view: ShadowView) -> None:
+    def _cast(self, world: World, view: ShadowView, camera_from_object: F64, corners: F64) -> None:
         clip_from_map = np.array([[2.0, 0, 0, -1], [0, 2, 0, -1], [0, 0, 1, 0], [0, 0, 0, 1]])
-        for body, pose, box in zip(world.bodies, poses, boxes, strict=True):
-            on_map = box @ view.map_from_camera[:3, :3].T + view.map_from_camera[:3, 3]
-            if (on_map.min(axis=0) > 1).any() or (on_map.max(axis=0) < 0).any():
-                continue
-            for mesh, material in body.parts:
+        clip = clip_from_map @ view.map_from_camera
+        for index in np.flatnonzero(in_clip_space(corners, clip)).tolist():
+            for mesh, material in world.bodies[index].parts:
                 upload = self._uploads.mesh(mesh)
                 program = self._material_program("shadow", upload, material)
-                program.set("light_from_object", clip_from_map @ view.map_from_camera @ pose)
+                program.set("light_from_object", clip @ camera_from_object[index])
                 upload.draw()
 
     # --- shading ------------------------------------------------------------------------------------------------------

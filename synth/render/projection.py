@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.types import F64, Camera
+from synth.types import F64, Bool, Camera, World
 
 
 def image_from_camera(camera: Camera, samples: int) -> F64:
@@ -35,3 +35,21 @@ def clip_from_camera(k: F64, width: int, height: int, near_m: float) -> F64:
     clip[2, 3] = near_m
     clip[3, 2] = 1
     return clip
+
+
+def placed_boxes(world: World, camera: Camera) -> tuple[F64, F64]:
+    """For each body camera_from_object (n, 4, 4) and the corners of its box (n, 8, 3) in the camera's frame."""
+    if not world.bodies:
+        return np.zeros((0, 4, 4)), np.zeros((0, 8, 3))
+    camera_from_object = camera.camera_from_world @ np.stack([body.world_from_object for body in world.bodies])
+    boxes = np.array([body.asset.box_object_m for body in world.bodies])
+    signs = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3), -1).reshape(-1, 3)
+    corners = boxes[:, :1] + boxes[:, 1:] * signs
+    return camera_from_object, corners @ camera_from_object[:, :3, :3].transpose(0, 2, 1) + camera_from_object[:, None, :3, 3]
+
+
+def in_clip_space(corners: F64, clip_from_camera: F64) -> Bool:
+    """(n,) whether boxes (n, 8, 3) may reach into clip space, by x, y and near plane; depth runs from 0 to w."""
+    x, y, z, w = np.moveaxis(corners @ clip_from_camera[:, :3].T + clip_from_camera[:, 3], -1, 0)
+    outside = [(side).all(axis=1) for side in (x < -w, x > w, y < -w, y > w, z > w)]
+    return ~np.any(outside, axis=0)

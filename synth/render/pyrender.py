@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from synth.errors import ConfigError, RenderError
+from synth.render.lens import through_lens
 from synth.types import Camera, Frame, World
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class PyrenderRenderer:
 
     def render(self, world: World, *, normals: bool = False) -> Frame:
         """The world as its camera sees it."""
+        if any(world.camera.distortion):
+            # Drawn at twice the resolution and averaged there, so antialiased either way.
+            return through_lens(world, lambda w: self.render_pinhole(w, w.camera, normals=False, antialias=False).rgb, normals)
         return self.render_pinhole(world, world.camera, normals=normals, antialias=self._spec.antialias)
 
     def render_pinhole(self, world: World, camera: Camera, *, normals: bool, antialias: bool) -> Frame:

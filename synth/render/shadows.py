@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.types import F32, F64, Body, Camera, DirectionalLight
+from synth.types import F32, F64, Camera, DirectionalLight
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,13 @@ class ShadowView:
     softness: float
 
 
-def box_corners_camera_m(body: Body, camera_from_object: F64) -> F64:
-    """(8, 3) corners of the body's box."""
-    centre, size = body.asset.box_object_m
-    corners = centre + size * (np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3), -1).reshape(-1, 3))
-    return np.asarray(corners @ camera_from_object[:3, :3].T + camera_from_object[:3, 3])
-
-
 def fit_shadow(
     light: DirectionalLight, camera: Camera, depth_code: F32, camera_from_sample: F64, casters_camera_m: F64
 ) -> ShadowView | None:
     """The view of one light's map, None where the camera sees nothing.
 
     depth_code (h, w): near / z of the samples, 0 for nothing. camera_from_sample (3, 3): (column, row, 1) to a ray with z = 1.
-    casters_camera_m (n, 3): corners of the boxes of everything that may cast.
+    casters_camera_m (..., 3): corners of the boxes of everything that may cast.
     """
     seen = depth_code > 0
     if not seen.any():

@@ -131,17 +131,22 @@ vec3 background(ivec2 pixel, ivec2 texel) {  // linear, as shown
 #endif
 }
 
-// The surroundings, reflected by a surface: the split sum of Karis (2013), its table as the fit of Lazarov (2013).
+// The surroundings, reflected by a surface: the split sum of Karis (2013), its table as the fit of Lazarov (2013), and what bounces
+// between the facets of a rough surface (Fdez-Aguera 2019, "A multiple-scattering microfacet model for real-time image-based lighting").
 vec3 surroundings(Surface s, vec3 to_eye, float n_v, vec3 matt, vec3 f0) {
     vec4 r = s.roughness * vec4(-1.0, -0.0275, -0.572, 0.022) + vec4(1.0, 0.0425, 1.04, -0.04);
-    float a = min(r.x * r.x, exp2(-9.28 * n_v)) * r.x + r.y;
-    vec3 mirrored = clamp(f0 * (-1.04 * a + r.z) + (1.04 * a + r.w), 0.0, 1.0);
+    float fit = min(r.x * r.x, exp2(-9.28 * n_v)) * r.x + r.y;
+    vec2 scale_bias = clamp(vec2(-1.04, 1.04) * fit + r.zw, 0.0, 1.0);
+    vec3 once = f0 * scale_bias.x + scale_bias.y, mean_fresnel = f0 + (1.0 - f0) / 21.0;
+    float lost = max(1.0 - scale_bias.x - scale_bias.y, 0.0);
+    vec3 often = once * mean_fresnel * lost / (1.0 - mean_fresnel * lost);
 #ifdef PANORAMA
     vec3 toward = panorama_from_camera * reflect(-to_eye, s.normal);
     vec3 mirror = textureLod(mirror_map, panorama_uv(toward), 5.0 * s.roughness).rgb;
-    return ambient * (mirrored * mirror + (1.0 - mirrored) * matt * irradiance_over_pi(panorama_from_camera * s.normal));
+    vec3 around = irradiance_over_pi(panorama_from_camera * s.normal);
+    return ambient * (once * mirror + (often + matt * (1.0 - once - often)) * around);
 #else
-    return ambient * (mirrored + (1.0 - mirrored) * matt);
+    return ambient * (once + often + matt * (1.0 - once - often));
 #endif
 }
 
