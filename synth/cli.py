@@ -80,7 +80,7 @@ def _generate_one(config: dict[str, Any], choices: Choices) -> int:
         config["n"],
         store,
         message=config["message"] or f"generate scene={scene} n={config['n']} seed={config['seed']}",
-        config={"config": config, "overrides": choices.overrides, "scene": scene},
+        config={"resolved": config, "overrides": choices.overrides},
         progress=progress_for_terminal(),
     )
     print(report.summary())
@@ -174,7 +174,7 @@ def _reproduce(arguments: Arguments) -> int:
     from synth.reproduce import reproduce
 
     def recipe_of(meta: Mapping[str, Any]) -> Any:
-        return build_recipe(meta["config"], meta["scene"])
+        return build_recipe(meta["config"]["resolved"], meta["scene"])
 
     outcome = reproduce(_open(options), options.key, options.ref, recipe_of)
     print("\n".join(outcome.lines))

@@ -31,7 +31,7 @@ def reproduce(store: Store, key: str, ref: str | int, recipe_of: Callable[[Mappi
     if origin is None:
         raise StoreError(f"sample '{key}' is not synthetic: there is nothing to make it from")
     commit = next((c for c in store.log(ref) if c.run == origin.recipe[:12]), None)
-    if commit is None or not commit.meta.get("config"):
+    if commit is None or not commit.meta.get("config", {}).get("resolved"):
         raise StoreError(
             f"sample '{key}': run {origin.recipe[:12]} kept no config (it was made from Python); make its Recipe again there and "
             f"compare label_digest(Generator(recipe)[{origin.index}]) with this sample's"

@@ -143,8 +143,17 @@ def _number(node: ast.expr, text: str, where: str) -> float:
 # --- recipes ----------------------------------------------------------------------------------------------------------
 
 
+GENERATE_KEYS = (
+    "n", "seed", "store", "message", "workers", "outputs", "image", "keypoint_tolerance", "camera", "scene", "renderer", "stages",
+)  # fmt: skip
+"""Top level of `synth generate`; Hydra lets `+key=value` add others, which nobody would read."""
+
+
 def build_recipe(config: Mapping[str, Any], scene_name: str) -> Recipe:
     """The recipe of a resolved `generate` config (configs/generate.yaml). Raises ConfigError naming the key."""
+    for key in config:
+        if key not in GENERATE_KEYS:
+            raise ConfigError(known_names("key", key, GENERATE_KEYS))
     image = dict(config["image"])
     output = _call(Output, {"image": image.pop("format"), **image, "maps": tuple(config["outputs"])}, "image, outputs")
     return Recipe(

@@ -86,18 +86,18 @@ def _search_path_plugin() -> type:
 def _explained(error: Exception, arguments: Sequence[str]) -> Exception:
     """A ConfigError that says in one message what Hydra or OmegaConf found, or the error itself if it is not theirs."""
     from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-    from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         extra = next((Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")), None)
         return ConfigError(known_names(group, option, options(group, extra)) if group else f"no config '{option}'")
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
-    if isinstance(cause, ConfigKeyError):
-        parent = cause.parent_node
-        known = [str(key) for key in parent] if parent is not None and hasattr(parent, "keys") else []
-        where = str(cause.full_key or cause.key).rpartition(".")[0]
-        return ConfigError(f"{known_names('key', str(cause.full_key or cause.key), [f'{where}.{k}' if where else k for k in known])}")
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
+        where, _, _ = str(cause.full_key).rpartition(".")
+        parent: Any = cause.parent_node
+        known = [f"{where}.{key}" if where else str(key) for key in parent or () if key != "hydra"]
+        return ConfigError(known_names("key", str(cause.full_key), known))
     if isinstance(cause, MissingMandatoryValue):
         return ConfigError(f"'{cause.full_key}' has no value; give one: {cause.full_key}=...")
     if isinstance(cause, OmegaConfBaseException):

@@ -1,0 +1,97 @@
+"""From resolved config to objects: what is taken, what is refused, and what the messages say."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synth.config.build import build, locate, parse_distribution
+from synth.errors import ConfigError, SynthError
+from synth.rand import Choice, Integers, Normal, Sobol, Uniform
+from synth.render.flat import FlatSpec
+from synth.types import Category
+
+
+def test_targets_become_objects() -> None:
+    assert build({"_target_": "synth.render.flat.FlatSpec"}) == FlatSpec()
+    built = build({"a": [1, "Uniform(0, 2*pi)", {"_target_": "synth.types.Category", "name": "mug", "keypoints": ["rim"]}], "b": None})
+    assert built == {"a": [1, Uniform(0, 2 * math.pi), Category("mug", ("rim",))], "b": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Uniform(0.2, 0.4)", Uniform(0.2, 0.4)),
+        (" Uniform( low=-1, high=1/2 ) ", Uniform(-1, 0.5)),
+        ("Choice([0.1, Uniform(5, 6)], weights=[1, 3])", Choice([0.1, Uniform(5, 6)], [1, 3])),
+        ("Sobol([Integers(1, 3), Uniform(0, 1)])", Sobol([Integers(1, 3), Uniform(0, 1)])),
+        ("Choice(['oak', 'tin'])", Choice(["oak", "tin"])),
+        ("Normal(0, 0.3 - 0.1)", Normal(0, 0.3 - 0.1)),
+    ],
+)
+def test_distributions_are_read(text: str, value: Any) -> None:
+    assert parse_distribution(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Unifrom(0, 1)", "scene.x: no distribution 'Unifrom'; did you mean 'Uniform'\\? known: Choice"),
+        ("Uniform(0)", "scene.x: high missing; Uniform needs low, high"),
+        ("Uniform(0, 1, 2)", r"Uniform takes \(low, high\)"),
+        ("Uniform(0, top=1)", "no key 'top'"),
+        ("Uniform(2, 1)", r"scene.x: Uniform: needs finite low <= high, got 2 and 1"),
+        ("Uniform('a', 1)", "Uniform cannot take"),
+        ("Uniform(0, 1/0)", "divides by zero"),
+        ("Uniform(0, __import__('os').system('true'))", "cannot read '__import__"),
+        ("Uniform(0, open)", "cannot read 'open'"),
+        ("Uniform(0, (lambda: 1)())", "cannot read"),
+        ("Uniform(0, 1", "cannot read"),
+        ("Uniform(*[0, 1])", r"cannot read '\*\[0, 1\]'"),
+    ],
+)
+def test_wrong_distributions_are_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_distribution(text, "scene.x")
+
+
+@given(st.text(st.sampled_from("Uniform()Choce[],.*-+/ 012ea_lambd:'\""), max_size=40))
+def test_no_text_does_more_than_fail(text: str) -> None:
+    with contextlib.suppress(SynthError):
+        parse_distribution(text)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("pathlib.Path.write_text", "neither in synth nor in an installed plugin"),
+        ("os.system", "neither in synth"),
+        ("synthetic.Evil", "neither in synth"),
+        ("synth.rig.math.sqrt", "cannot import 'synth.rig.math'"),
+        ("synth.errors.difflib", "no class or function of synth"),
+        ("synth.doctor.shutil", "no class or function"),
+        ("synth.record.get_args", "no class or function"),
+        ("synth.render.flat.FlatSpek", "did you mean 'FlatSpec'"),
+        ("synth.nowhere.Thing", "cannot import 'synth.nowhere'"),
+        ("FlatSpec", r"must be 'package.module.Name'"),
+        (7, "must be"),
+        ("synth..x", "must be"),
+    ],
+)
+def test_targets_that_are_refused(target: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        locate(target, "scene")
+
+
+def test_wrong_keys_are_named_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"scene.lid: no key 'keypionts'; did you mean 'keypoints'\? known: name, keypoints"):
+        build({"lid": {"_target_": "synth.types.Category", "name": "lid", "keypionts": []}}, "scene")
+    with pytest.raises(ConfigError, match="name missing; Category needs name"):
+        build({"_target_": "synth.types.Category"}, "scene")
+    with pytest.raises(ConfigError, match=r"scene: category 'lid': keypoint names must differ"):
+        build({"_target_": "synth.types.Category", "name": "lid", "keypoints": ["a", "a"]}, "scene")
