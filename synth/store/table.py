@@ -116,9 +116,12 @@ class Table:
             return checkout
 
     def properties(self, version: int) -> dict[str, str]:
-        """What its commit said about a version."""
+        """What its commit said about a version; nothing where it was no commit of ours."""
         with self.errors("tell its history"):
-            transaction = self.at().read_transaction(version)
+            try:
+                transaction = self.at().read_transaction(version)
+            except TypeError:  # pylance 14 cannot show a compaction of an indexed table
+                return {}
         return dict(transaction.transaction_properties or {}) if transaction is not None else {}
 
     def append(self, fragments: Sequence[str], properties: dict[str, str]) -> int:
