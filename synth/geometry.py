@@ -171,11 +171,13 @@ def convex_hull(points_xy: F64) -> F64:
     points = points_xy
     if len(points) > 64:
         directions = np.array([[1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0], [-1, -1], [0, -1], [1, -1]], dtype=np.float64)
-        octagon = points[np.argmax(points @ directions.T, axis=0)]
+        octagon = points[(directions @ points.T).argmax(axis=1)]
         edge = np.roll(octagon, -1, axis=0) - octagon
-        offset = points[:, None] - octagon[None]
-        strictly_inside = ((edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0]) > 0) | (np.abs(edge).sum(axis=1) == 0)
-        points = points[~strictly_inside.all(axis=1)]
+        some = edge.any(axis=1)
+        inward = np.stack([-edge[:, 1], edge[:, 0]], axis=1)[some]
+        depth = inward @ points.T - (inward * octagon[some]).sum(axis=1)[:, None]
+        # A product of matrices rounds differently than the limits do, so what is as good as on the octagon stays.
+        points = points[~(depth > 1e-9 * np.abs(depth).max(initial=0.0)).all(axis=0) | (not some.any())]
     points = np.unique(points, axis=0)
     if len(points) < 3:
         return points
