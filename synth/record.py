@@ -9,6 +9,7 @@ of its left neighbour, split into byte planes, through zstd: about a quarter of 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
@@ -145,14 +146,22 @@ def encode_image(rgb: U8, output: Output) -> bytes:
 
 
 def decode_image(data: bytes, shape: tuple[int, int]) -> U8:
-    """The picture (h, w, 3) of a file's bytes. Raises ValueError if it is none or not of `shape` (height, width)."""
-    import cv2
+    """The picture (h, w, 3) of a file's bytes. Raises ValueError if it is none or not of `shape` (height, width).
 
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if bgr is None:
-        raise ValueError(f"the {len(data)} bytes of the picture are no image")
-    if bgr.shape[:2] != shape:
-        raise ValueError(f"the picture is {bgr.shape[1]}x{bgr.shape[0]}, its labels are for {shape[1]}x{shape[0]}")
+    The header is read first, so that no file can make more pixels than its labels say.
+    """
+    import cv2
+    from PIL import Image
+
+    try:
+        width, height = Image.open(io.BytesIO(data)).size
+    except Exception as error:  # whatever a broken header makes Pillow raise, warnings about giant pictures included
+        raise ValueError(f"the {len(data)} bytes of the picture are no image") from error
+    if (height, width) != shape:
+        raise ValueError(f"the picture is {width}x{height}, its labels are for {shape[1]}x{shape[0]}")
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None or bgr.shape[:2] != shape:
+        raise ValueError(f"the {len(data)} bytes of the picture cannot be decoded")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 

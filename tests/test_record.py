@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -118,9 +120,32 @@ def test_output_orders_its_maps() -> None:
     assert Output(maps=["normals", "depth"]) == Output(maps=("depth", "normals"))  # type: ignore[arg-type]
 
 
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels, and has none."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def test_a_giant_is_refused_by_its_header() -> None:
+    with pytest.raises(StoreError, match="the picture is 60000x10, its labels are for 48x32"):
+        decode(replace(encode(sample(0), Output("png"), "k"), image=png_header(60000, 10)))
+    with pytest.raises(StoreError, match="sample k: its bytes are damaged"):
+        decode(replace(encode(sample(0), Output("png"), "k"), image=png_header(60000, 60000)))
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"image": b""}, {"image": b"\xff\xd8no"}, {"depth": b"no zstd"}, {"width": WIDTH + 1}, {"normals": b""}],
+    [
+        {"image": b""},
+        {"image": b"\xff\xd8no"},
+        {"image": png_header(WIDTH, HEIGHT)},
+        {"depth": b"no zstd"},
+        {"width": WIDTH + 1},
+        {"normals": b""},
+    ],
 )
 def test_damaged_bytes_name_the_sample(change: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="sample run-9: its bytes are damaged"):
