@@ -125,10 +125,14 @@ def _read_hdr(path: Path, max_pixels: int) -> F32:
         raise AssetError(f"{path}: an equirectangular map is twice as wide as high, got {width} x {height}")
     if width * height > max_pixels:
         raise AssetError(f"{path}: {width} x {height} pixels are over the cap of {max_pixels / 1e6:.1f} megapixels")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the message below is the only one
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise AssetError(f"{path}: is damaged: {error}") from error
+        raise AssetError(f"{path}: is damaged: {error.err}") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if bgr is None or bgr.shape != (height, width, 3) or bgr.dtype != np.float32:
         raise AssetError(f"{path}: is damaged or truncated")
     if not np.isfinite(bgr).all() or bgr.min() < 0:

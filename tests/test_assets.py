@@ -8,6 +8,7 @@ import json
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -365,6 +366,9 @@ BAD = [
     ("big.ply", FILES["ascii.ply"].replace(b"vertex 8", b"vertex 800000000000"), "promises more elements than its .* bytes can hold"),
     ("word.obj", obj().replace("f 1", "f x1", 1), "truncated or damaged"),
     ("number.obj", obj().replace("v 0.0", "v nought", 1), "truncated or damaged"),
+    ("column.obj", obj().replace("v 0.0 0.0 0.0", "v 0.0 0.0", 1), "vertices have 2 to 3 numbers"),
+    ("shifted.obj", obj().replace("v 0.0 0.0 0.0\nv 0.2 0.0", "v 0.0 0.0 0.0 1 0.2\nv 0.0"), "vertices have 2 to 5 numbers"),
+    ("rows.obj", obj().replace("v 0.0 0.0 0.0", "v 0.0 0.0\x0b0.0 0 0", 1), r"is no text file: it has the character '\\x0b'"),
     ("range.obj", obj([[0, 1, 99]]), "face 1 names v 100, there are 8"),
     ("zero.obj", obj([[0, 1, -1]]), "face 1 names v 0, there are 8"),
     ("two.obj", obj([[0, 1]]), "face 1 has 2 corners"),
@@ -431,7 +435,11 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
         load_asset(write(folder, "a.gltf", json.dumps(document)))
 
 
+TEXTURED = {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "normalTexture": {"index": 0}, "alphaMode": "MASK"}
+PLACED = {"translation": [1, 2, 3], "rotation": [0, 0, 0.6, 0.8], "scale": [1, 2, 3]}
 SEEDS = {
+    "textured.glb": glb(*gltf(material=TEXTURED, uv=True, image=png(), normals=CORNERS - 0.04, node=PLACED)),
+    "colors.ply": ply(True, colors=True),
     **FILES,
     "a.gltf": json.dumps(
         gltf()[0] | {"buffers": [{"byteLength": 168, "uri": "data:;base64," + base64.b64encode(gltf()[1]).decode()}]}
@@ -579,7 +587,9 @@ def test_bad_photos(tmp_path: Path) -> None:
     Image.new("I", (2, 2)).save(tmp_path / "wide.tiff")
     with pytest.raises(AssetError, match="has 32 bits a channel"):
         load_photo(tmp_path / "wide.tiff")
-    Image.new("1", (30000, 30000)).save(tmp_path / "bomb.png")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    write(tmp_path, "bomb.png", png()[:8] + chunk + png()[33:])
     with pytest.raises(AssetError, match="over the cap"):
         load_photo(tmp_path / "bomb.png")
     with pytest.raises(AssetError, match="cannot be read as a picture"):

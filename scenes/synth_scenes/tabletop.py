@@ -6,7 +6,7 @@ import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -67,6 +67,16 @@ class Table:
         top = Material(_tinted((1, 1, 1, 1), draw(self.tint, rng, "tint"), rng), texture, roughness=roughness)
         legs = replace(top, base_color=(*(0.6 * c for c in top.base_color[:3]), 1.0))  # type: ignore[arg-type]
         return Body(asset, np.eye(4), materials=(top, legs)), is_round
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Thing:
+    """What will be a body once it has a place."""
+
+    asset: Asset
+    rest: Rest
+    category: Category | None = None
+    materials: tuple[Material, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,27 +165,24 @@ class Tabletop:
     def compose(self, rng: Stream) -> World:
         """A table with bodies on it, the labelled ones first."""
         table, is_round = self.table.draw(rng.child("table"))
-        counts = {name: draw(getattr(self, name), rng, name) for name in ("objects", "distractors")}
-        bodies = [self._object(rng.child("object", i)) for i in range(counts["objects"])]
-        if self.distractor_kinds:
-            bodies += [self._distractor(rng.child("distractor", i)) for i in range(counts["distractors"])]
-        rests = [self._rest(body.asset, rng.child("rest", i)) for i, body in enumerate(bodies)]
+        objects = [self._object(rng.child("object", i)) for i in range(draw(self.objects, rng, "objects"))]
+        count = draw(self.distractors, rng, "distractors") if self.distractor_kinds else 0
+        things = objects + [self._distractor(rng.child("distractor", i)) for i in range(count)]
         area = Area(draw(self.area_width_m, rng, "area_width_m"), draw(self.area_depth_m, rng, "area_depth_m"), is_round)
-        names = [body.asset.name for body in bodies]
+        rests, names = [thing.rest for thing in things], [thing.asset.name for thing in things]
         poses = scatter(rests, names, area, rng.child("places"), clearance_m=self.clearance_m)
-        bodies = [replace(body, world_from_object=pose) for body, pose in zip(bodies, poses, strict=True)]
+        bodies = [Body(thing.asset, pose, thing.category, thing.materials) for thing, pose in zip(things, poses, strict=True)]
         environment, brightest_rad = self.surroundings.draw(rng.child("surroundings"))
         return World(
-            self._camera(bodies[: counts["objects"]], bodies, rng.child("camera")),
+            self._camera(bodies, len(objects), rng.child("camera")),
             (*bodies, table),
             self.lights.draw(rng.child("lights"), brightest_rad),
             environment,
             float(draw(self.exposure, rng, "exposure")),
         )
 
-    def _object(self, rng: Stream) -> Body:
-        path = find("object", draw(Choice(self.kinds), rng, "kind"))
-        asset, category = load_asset(path), read_info(path).category
+    def _object(self, rng: Stream) -> _Thing:
+        asset, category = _load(draw(Choice(self.kinds), rng, "kind"))
         change, tint = float(draw(self.roughness_change, rng, "roughness_change")), float(draw(self.tint, rng, "tint"))
         materials = tuple(
             replace(
@@ -185,39 +192,49 @@ class Tabletop:
             )
             for mesh in asset.meshes
         )
-        return Body(asset, np.eye(4), category, materials)
+        return _Thing(asset, self._rest(asset, rng), category, materials)
 
-    def _distractor(self, rng: Stream) -> Body:
+    def _distractor(self, rng: Stream) -> _Thing:
         kind = draw(Choice(self.distractor_kinds), rng, "kind")
         if kind not in furniture.PROPS:
-            return Body(load_asset(find("object", kind)), np.eye(4))
-        asset = furniture.prop(kind, max(1, round(draw(self.prop_size_m, rng, "prop_size_m") * 200) * 5))
+            asset = _load(kind)[0]
+            return _Thing(asset, self._rest(asset, rng))
+        asset = furniture.prop(kind, max(1, round(draw(self.prop_size_m, rng, "prop_size_m") * 200)) * 5)
         hue, saturation, value, roughness = rng.child("material").uniform((0, 0.1, 0.15, 0.25), (1, 0.8, 0.85, 0.9))
         red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-        return Body(asset, np.eye(4), materials=(Material((red**2.2, green**2.2, blue**2.2, 1.0), roughness=float(roughness)),))
+        paint = Material((red**2.2, green**2.2, blue**2.2, 1.0), roughness=float(roughness))
+        return _Thing(asset, self._rest(asset, rng), materials=(paint,))
 
     def _rest(self, asset: Asset, rng: Stream) -> Rest:
         rests = stable_poses(asset)
         stands = max(rests, key=lambda rest: float(rest.up_object[2]))
         if stands.up_object[2] > math.cos(0.2) and rng.child("stands").uniform() < draw(self.upright, rng, "upright"):
             return stands
-        return rests[int(rng.child("lies").choice(len(rests), p=[rest.probability for rest in rests]))]
+        return rests[int(rng.child("rest").choice(len(rests), p=[rest.probability for rest in rests]))]
 
-    def _camera(self, objects: Sequence[Body], bodies: Sequence[Body], rng: Stream) -> Camera:
-        middles = np.array([transform(body.world_from_object, body.asset.box_object_m[0]) for body in objects]).reshape(-1, 3)
-        radii = [(transform(body.world_from_object, body.asset.box_object_m[0]), body.asset.diameter_m / 2) for body in bodies]
-        target = middles.mean(0) if len(middles) else np.zeros(3)
+    def _camera(self, bodies: Sequence[Body], objects: int, rng: Stream) -> Camera:
+        """One that sees enough of the objects, the first of bodies."""
+        centers = np.array([transform(body.world_from_object, body.asset.box_object_m[0]) for body in bodies]).reshape(-1, 3)
+        radii = np.array([body.asset.diameter_m / 2 for body in bodies])
+        middles = centers[:objects]
+        target = middles.mean(0) if objects else np.zeros(3)
         for attempt in range(_CAMERA_TRIES):
             camera = self.camera.draw(rng.child(attempt), target)
             eye = camera.world_from_camera[:3, 3]
-            if eye[2] < 0.02 or any(np.linalg.norm(eye - middle) < radius + camera.near_m for middle, radius in radii):
+            if eye[2] < 0.02 or (np.linalg.norm(eye - centers, axis=1) < radii + camera.near_m).any():
                 continue  # below the table or in a body
-            if _seen(camera, middles) >= self.in_view * len(middles):
+            if _seen(camera, middles) >= self.in_view * objects:
                 return camera
         raise SceneError(
-            f"no camera in {_CAMERA_TRIES} tries sees {self.in_view:.0%} of {len(middles)} objects from outside them and above the table; "
+            f"no camera in {_CAMERA_TRIES} tries sees {self.in_view:.0%} of {objects} objects from outside them and above the table; "
             "widen camera.fov_rad or camera.distance_m, or lower in_view"
         )
+
+
+@cache
+def _load(kind: str) -> tuple[Asset, Category | None]:
+    path = find("object", kind)
+    return load_asset(path), read_info(path).category
 
 
 def _seen(camera: Camera, points_world_m: F64) -> int:

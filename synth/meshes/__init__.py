@@ -8,6 +8,7 @@ Nothing is read from outside the mesh's own folder, and pictures are decoded her
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ def read_parts(path: Path, limits: Limits) -> list[Part]:
     if data.startswith(_ARCHIVES):
         raise AssetError(f"{path}: is an archive, no {name} file; unpack it first")
     folder = Folder(path, limits)
+    log = logging.getLogger("trimesh.util")
+    silent, log.disabled = log.disabled, True  # what it would say there is checked here
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # numpy's text reader stops at the first word that is no number, says so by this warning, and trimesh goes on without the rest
@@ -55,8 +58,10 @@ def read_parts(path: Path, limits: Limits) -> list[Part]:
     except Exception as error:  # the readers trust their files; whatever they trip over means that this one is not as it should be
         if folder.refused:
             raise folder.refused from error
-        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
         raise AssetError(f"{path}: is no valid {name} file, truncated or damaged ({cause[:200]})") from error
+    finally:
+        log.disabled = silent
     if folder.refused:
         raise folder.refused
     if not parts:

@@ -33,7 +33,9 @@ def read_obj(data: bytes, folder: Folder) -> list[Part]:
     """One part a material."""
     from trimesh.exchange.obj import load_obj
 
-    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\\\n", "")
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\\\n", "")
+    if found := re.search("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]", text):  # some end a line for Python and not in the format
+        raise AssetError(f"{folder.path}: is no text file: it has the character {found[0]!r}")
     triangles = _check_obj(text, folder)
     # trimesh knows keywords at the start of a line and before a single space only
     text = re.sub(r"(?m)^[ \t]*(v|vt|vn|f|usemtl|mtllib|o|g|s)[ \t]+", r"\1 ", text)
@@ -47,6 +49,7 @@ def read_obj(data: bytes, folder: Folder) -> list[Part]:
     parts = []
     for mesh in geometry.values():
         vertices = np.asarray(mesh["vertices"], np.float64)
+        folder.counted("coordinates a vertex", vertices.shape[1], 3)
         visual, normals = mesh.get("visual"), mesh.get("vertex_normals")
         uv = None if visual is None or visual.uv is None else np.asarray(visual.uv, np.float64)
         source = getattr(visual, "material", None)
@@ -78,6 +81,12 @@ def _check_obj(text: str, folder: Folder) -> int:
             raise AssetError(f"{folder.path}: is a point cloud: it has {counts['v']} vertices and no faces")
         raise AssetError(f"{folder.path}: has no faces and no vertices; is it an OBJ file?")
     folder.capped(len(lines))
+    widths = [len(line.split("#", 1)[0].split()) for line in re.findall(r"(?m)^[ \t]*v[ \t]+(.*)$", text)]
+    if min(widths, default=3) < 3 or (len(set(widths)) > 1 and sum(widths) == widths[0] * len(widths)):
+        # trimesh cuts all vertices to the shortest, or spreads their numbers evenly where the sum fits
+        raise AssetError(
+            f"{folder.path}: vertices have {min(widths)} to {max(widths)} numbers; each needs three (and a colour, or not, all alike)"
+        )
     triangles, relative = 0, False
     for number, line in enumerate(lines, 1):
         corners = line.split("#", 1)[0].split()
