@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from synth.errors import ConfigError
-from synth.types import F64, Camera, Index, Obb
+from synth.types import F64, Bool, Camera, Index, Obb
 
 
 def look_at(eye: Sequence[float], target: Sequence[float], up: Sequence[float] = (0.0, 0.0, 1.0)) -> F64:
@@ -166,18 +166,12 @@ def subdivide(triangles_m: F64, camera: Camera, edge_px: float) -> tuple[F64, In
 def convex_hull(points_xy: F64) -> F64:
     """Corners (m, 2) of the convex hull of points (n, 2), in order around it; fewer than three for points on a line.
 
-    Andrew's monotone chain (1979), after dropping what lies within the octagon of extreme points.
+    Andrew's monotone chain (1979), after dropping what lies within polygons of extreme points (Akl and Toussaint 1978).
     """
     points = points_xy
-    if len(points) > 64:
-        directions = np.array([[1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0], [-1, -1], [0, -1], [1, -1]], dtype=np.float64)
-        octagon = points[(directions @ points.T).argmax(axis=1)]
-        edge = np.roll(octagon, -1, axis=0) - octagon
-        some = edge.any(axis=1)
-        inward = np.stack([-edge[:, 1], edge[:, 0]], axis=1)[some]
-        depth = inward @ points.T - (inward * octagon[some]).sum(axis=1)[:, None]
-        # A product of matrices rounds differently than the limits do, so what is as good as on the octagon stays.
-        points = points[~(depth > 1e-9 * np.abs(depth).max(initial=0.0)).all(axis=0) | (not some.any())]
+    for sides in (8, 32):
+        if len(points) > 64:
+            points = points[~_within_extremes(points, sides)]
     points = np.unique(points, axis=0)
     if len(points) < 3:
         return points
@@ -194,6 +188,20 @@ def convex_hull(points_xy: F64) -> F64:
             hull.append(p)
         hull.pop()
     return np.array(hull)
+
+
+def _within_extremes(points_xy: F64, sides: int) -> Bool:
+    """(n,) whether a point is strictly within the polygon of the points that are farthest in `sides` directions."""
+    angle = np.arange(sides) * (2 * math.pi / sides)
+    x, y = np.ascontiguousarray(points_xy.T)
+    farthest = np.array([int((c * x + s * y).argmax()) for c, s in zip(np.cos(angle), np.sin(angle), strict=True)])
+    polygon = points_xy[farthest]
+    within = np.ones(len(x), dtype=np.bool_)
+    for (ax, ay), (bx, by) in zip(polygon.tolist(), np.roll(polygon, -1, axis=0).tolist(), strict=True):
+        if ax != bx or ay != by:
+            within &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0
+    within[farthest] = False
+    return within
 
 
 def least_area_rectangle(points_xy: F64) -> Obb:
