@@ -148,7 +148,7 @@ class Store:
 
     def provenance(self, ref: str | int = "main") -> dict[str, Any]:
         """Where the samples of `ref` come from, as JSON for exports: this store, the version, its date, its commits, and the licences
-        that those named in their meta."""
+        in their meta (`{"licences": {what: licence}}`)."""
         commits = [commit for commit in self.log(ref) if commit.samples_added]
         return {
             "store": str(self.folder),
@@ -156,7 +156,7 @@ class Store:
             "version": self.resolve(ref),
             "date_created": max((c.time for c in commits), default=datetime.now(UTC)).isoformat(timespec="seconds"),
             "synth": synth.__version__,
-            "licences": sorted({licence for commit in commits for licence in commit.meta.get("licences", ())}),
+            "licences": sorted({licence for commit in commits for licence in commit.meta.get("licences", {}).values()}),
             "commits": [
                 {
                     "version": c.version,

@@ -96,10 +96,9 @@ class Table:
                     enable_stable_row_ids=True,
                     transaction_properties={"message": "empty store"},
                 )
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError):
                 if not (self.path / "_versions").exists():
-                    raise
-                del error  # another process made it in between
+                    raise  # else another process made it in between
 
     def at(self, version: int | None = None) -> Any:
         """The Lance dataset at `version`, or as it is now. Raises StoreError if there is no such version."""

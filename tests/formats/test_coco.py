@@ -48,7 +48,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, coc
     folder = tmp_path_factory.mktemp("coco")
     store = Store.open(folder / "store", create=True)
     fragment = store.write_fragment(map(sample, range(COUNT)), Output("jpeg"), "run")
-    store.commit([fragment], message="m", run="run", meta={"licences": ["CC0-1.0"]})
+    store.commit([fragment], message="m", run="run", meta={"licences": {"mug": "CC0-1.0"}})
     told = store.provenance("main")
     report = coco.export(store.read(maps=()), folder / "out", provenance=told, licences=told["licences"])
     return store, folder / "out", report

@@ -122,9 +122,8 @@ import os, sys
 import lance.fragment, pyarrow, cv2  # before the rights to read them may be lost
 from synth.errors import StoreError
 from synth.store import Output, Store
-from tests.samples import sample
 import synth.store.rows
-shown = sample(1)
+shown = Store.open(sys.argv[1] + "/s").read()[0]
 if os.geteuid() == 0:
     os.setuid(65534)
 place = sys.argv[1]
@@ -132,7 +131,7 @@ store = Store.open(place + "/s")
 print(len([s.key for s in store.read()]))
 for attempt in (
     lambda: Store.open(place + "/new", create=True),
-    lambda: store.write_fragment([shown], Output(), "run"),
+    lambda: store.write_fragment([shown], Output(), "new"),
     lambda: store.tag("x"),
 ):
     try:

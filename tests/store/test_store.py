@@ -36,8 +36,8 @@ def add(store: Store, indices: range, run: str = "run", message: str = "more", *
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Read only: v2 has samples 0 to 9, v3 has 10 to 14 as well, of another run."""
     made = Store.open(tmp_path_factory.mktemp("store") / "s", create=True)
-    add(made, range(10), "first", "ten", config={"seed": 7}, licences=["CC0-1.0", "MIT"])
-    add(made, range(10, 15), "second", "five", licences=["MIT"])
+    add(made, range(10), "first", "ten", config={"seed": 7}, licences={"mug": "CC0-1.0", "box": "MIT"})
+    add(made, range(10, 15), "second", "five", licences={"box": "MIT"})
     made.tag("ten", 2)
     return made
 
@@ -141,7 +141,7 @@ def test_log(store: Store) -> None:
     newest, ten, empty = store.log()
     assert (newest.version, newest.message, newest.run, newest.samples_added, newest.samples_total) == (3, "five", "second", 5, 15)
     assert (ten.version, ten.tags, ten.samples_added, ten.samples_total) == (2, ("ten",), 10, 10)
-    assert ten.meta == {"config": {"seed": 7}, "licences": ["CC0-1.0", "MIT"]}
+    assert ten.meta == {"config": {"seed": 7}, "licences": {"mug": "CC0-1.0", "box": "MIT"}}
     assert (empty.version, empty.run, empty.samples_total, empty.meta) == (1, None, 0, {})
     assert timedelta(0) <= datetime.now(UTC) - newest.time < timedelta(minutes=5)
     assert newest.time >= ten.time >= empty.time
