@@ -90,7 +90,8 @@ def _silhouette(camera: Camera, body: Body, camera_from_object: F64) -> tuple[Wi
     corners = np.concatenate([part.corners_px for part in parts])
     if not len(corners):
         return Window(np.zeros((0, 0), dtype=np.bool_), 0, 0), np.zeros((0, 2))
-    low, high = np.floor(corners.min(axis=(0, 1))), np.ceil(corners.max(axis=(0, 1)))
+    x, y = corners[..., 0], corners[..., 1]  # numpy is 20 times slower at corners.min(axis=(0, 1))
+    low, high = np.floor([x.min(), y.min()]), np.ceil([x.max(), y.max()])
     frame = np.array([camera.width, camera.height])
     (x0, y0), (x1, y1) = (np.clip(v, -frame, 2 * frame).astype(int).tolist() for v in (low, high))
     window = (x0, y0, x1 - x0, y1 - y0)

@@ -30,9 +30,10 @@ def spans(triangles_px: F64, x0: int, y0: int, width: int, height: int) -> Spans
     """The pixels of window [x0, x0 + width) x [y0, y0 + height) whose centres lie in triangles (t, 3, 2); rows and columns are
     counted from the window's corner."""
     corners = triangles_px - np.array([x0 + 0.5, y0 + 0.5])  # pixel centres at whole numbers, window at the origin
-    top = np.clip(np.ceil(corners[..., 1].min(axis=1)), 0, height).astype(np.intp)
-    bottom = np.clip(np.ceil(corners[..., 1].max(axis=1)), 0, height).astype(np.intp)
-    keep = np.flatnonzero((bottom > top) & (corners[..., 0].max(axis=1) >= 0) & (corners[..., 0].min(axis=1) < width))
+    (x_low, y_low), (x_high, y_high) = (_over_corners(corners, pick) for pick in (np.minimum, np.maximum))
+    top = np.clip(np.ceil(y_low), 0, height).astype(np.intp)
+    bottom = np.clip(np.ceil(y_high), 0, height).astype(np.intp)
+    keep = np.flatnonzero((bottom > top) & (x_high >= 0) & (x_low < width))
     rows = bottom[keep] - top[keep]
     triangle = np.repeat(keep, rows)
     row = np.arange(len(triangle)) - np.repeat(np.cumsum(rows) - rows, rows) + np.repeat(top[keep], rows)
@@ -54,6 +55,11 @@ def spans(triangles_px: F64, x0: int, y0: int, width: int, height: int) -> Spans
     stop = np.ceil(np.clip(np.where(found, right, 0), 0, width)).astype(np.intp)
     some = np.flatnonzero(stop > start)
     return Spans(triangle[some], row[some], start[some], stop[some])
+
+
+def _over_corners(corners: F64, pick: np.ufunc) -> F64:
+    """(2, t) the least or greatest x and y of triangles (t, 3, 2); a reduction over an axis of three takes 20 times longer."""
+    return np.asarray(pick(pick(corners[:, 0], corners[:, 1]), corners[:, 2]).T)
 
 
 def coverage(triangles_px: F64, x0: int, y0: int, width: int, height: int) -> Bool:
