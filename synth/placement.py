@@ -135,10 +135,11 @@ def _rest(vertices: F64, normal: F64, centre: F64, probability: float) -> Rest:
 
 
 def _turn_down(normal: F64) -> F64:
-    """The smallest rotation (3, 3) that takes the unit vector `normal` to -z; half a turn about x where it points up."""
+    """A rotation (3, 3) that takes the unit vector `normal` to -z: the smallest where it points down; else half a turn about x first,
+    as the smallest is ill-conditioned near straight up."""
     x, y, z = normal / np.linalg.norm(normal)
-    if z > 1 - 1e-12:
-        return np.diag([1.0, -1.0, -1.0])
+    if z > 0:
+        return _turn_down(np.array([x, -y, -z])) @ np.diag([1.0, -1.0, -1.0])
     k = 1 / (1 - z)
     return np.array([[1 - k * x * x, -k * x * y, x], [-k * x * y, 1 - k * y * y, y], [-x, -y, -z]])
 
