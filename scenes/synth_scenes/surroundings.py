@@ -148,7 +148,7 @@ def _toward(azimuth_rad: float, elevation_rad: float) -> tuple[float, float, flo
 
 
 def blackbody(kelvin: float) -> Rgb:
-    """Linear sRGB of a blackbody with luminance 1, white at 6500 K (locus: Kim et al. 2002, US patent 7024034)."""
+    """Linear sRGB of a blackbody with luminance 1, about white at 6500 K (locus: Kim et al. 2002, US patent 7024034)."""
     t = kelvin / 1000
     if t < 4:
         x = -0.2661239 / t**3 - 0.2343589 / t**2 + 0.8776956 / t + 0.179910
