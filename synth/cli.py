@@ -193,20 +193,13 @@ def _export(arguments: Arguments) -> int:
     from synth.formats import coco
 
     store = _open(options)
-    version = store.resolve(options.ref)
-    commits = store.log(version)
+    provenance = store.provenance(options.ref)
     report = coco.export(
-        store.read(version, options.where, maps=()),
+        store.read(provenance["version"], options.where, maps=()),
         options.out,
         min_visible_fraction=options.min_visible,
-        licences=sorted({licence for commit in commits for licence in commit.meta.get("licences", {}).values()}),
-        provenance={
-            "store": str(store.folder),
-            "ref": options.ref,
-            "version": version,
-            "where": options.where,
-            "date_created": commits[0].time.isoformat(),
-        },
+        licences=provenance.pop("licences"),
+        provenance={**provenance, "where": options.where},
     )
     print(f"{options.out}: {report}")
     return 0

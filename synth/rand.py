@@ -101,11 +101,18 @@ def check_range(where: str, value: Any, low: float = -math.inf, high: float = ma
         raise ConfigError(f"{where} must be a number or a distribution, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where} must be finite, got {value}")
-    if whole and (isinstance(value, float) and value != int(value)):
-        raise ConfigError(f"{where} must be a whole number, got {value}")
+    if whole and not _is_whole(value):
+        raise ConfigError(f"{where} must be whole: a whole number or Integers(low, high), got {value!r}")
     found = support(value)
     if found is not None and not (low <= found[0] and found[1] <= high):
         raise ConfigError(f"{where} must be in [{low:g}, {high:g}], got {value!r}")
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, Distribution):
+        parts = getattr(value, "options", getattr(value, "parts", ())) if isinstance(value, (Choice, _Even)) else ()
+        return isinstance(value, Integers) or (bool(parts) and all(map(_is_whole, parts)))
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 def _ordered(name: str, low: float, high: float, above: float = -math.inf) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from synth.annotate import KEYPOINT_TOLERANCE, annotate, finish
 from synth.digest import digest_of
@@ -52,8 +53,15 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 in hex of everything above but the name, the bytes of files it points to included."""
-        return digest_of((self.scene, self.renderer, list(self.stages.items()), self.seed, self.output, self.keypoint_tolerance))
+        """sha256 in hex of everything above but the name, and of the bytes of the files that the scene reads."""
+        files = sorted(digest_of(path) for path in self.sources)  # in an order that does not depend on where they lie
+        return digest_of((self.scene, files, self.renderer, list(self.stages.items()), self.seed, self.output, self.keypoint_tolerance))
+
+    @property
+    def sources(self) -> Mapping[Path, str]:
+        """The files that the scene reads and the licence of each."""
+        found: Mapping[Path, str] = getattr(self.scene, "sources", {})
+        return found
 
     @property
     def run(self) -> str:

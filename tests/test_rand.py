@@ -223,3 +223,11 @@ def test_check_range(value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_range("shelf.height_m", value, 0, 2)
     check_range("shelf.height_m", Clip(Normal(1, 0.1), 0, 2), 0, 2)
+
+
+@pytest.mark.parametrize("value", [1.5, Uniform(1, 3), Choice([1, Uniform(1, 2)]), Sum([1, Integers(1, 2)])])
+def test_counts_are_whole(value: Any) -> None:
+    with pytest.raises(ConfigError, match="objects must be whole: a whole number or Integers"):
+        check_range("objects", value, 0, 9, whole=True)
+    for fine in (3, 3.0, Integers(1, 2), Choice([1, Integers(3, 4)]), Sobol(Integers(0, 5))):
+        check_range("objects", fine, 0, 9, whole=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from synth.assets import info_path, read_info
 from synth.errors import ConfigError, known_names
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -14,6 +16,7 @@ _KINDS = {
     "HDRI": (("hdri",), (".hdr",), ".hdr file"),
     "photo": (("photos", "textures"), (".jpg",), "picture"),
 }
+_LICENCES = {"textures": "MIT", "hdri": "CC0-1.0", "photos": "CC0-1.0"}  # of the folders; each mesh names its own
 
 
 @cache
@@ -34,3 +37,16 @@ def find(kind: str, name: str) -> Path:
             return path.resolve()
         raise ConfigError(f"{kind} '{name}': there is no such file ({path.absolute()})")
     raise ConfigError(f"{known_names(kind, name, known)}, or the path of a {_KINDS[kind][2]}")
+
+
+def sources(kind: str, chosen: Iterable[str]) -> dict[Path, str]:
+    """The files behind names or paths, each with its licence; "" where it is not known."""
+    found: dict[Path, str] = {}
+    for path in (find(kind, name) for name in chosen):
+        if kind == "object":
+            found[path] = read_info(path).licence
+            if info_path(path).exists():
+                found[info_path(path)] = ""
+        else:
+            found[path] = _LICENCES.get(path.parent.name, "") if path.parent.parent == _ASSETS else ""
+    return found

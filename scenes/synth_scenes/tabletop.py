@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from synth.rand import Choice, Integers, Random, Stream, Uniform, check_range, d
 from synth.rig import CameraRig
 from synth.types import F64, Asset, Body, Camera, Category, Material, World
 from synth_scenes import furniture
-from synth_scenes.library import find
+from synth_scenes.library import find, sources
 from synth_scenes.surroundings import Lights, Surroundings
 
 _CAMERA_TRIES = 100
@@ -161,6 +162,17 @@ class Tabletop:
             if found.setdefault(category.name, category) != category:
                 raise ConfigError(f"kinds: '{kind}' and another kind are both '{category.name}', with other keypoints")
         return tuple(found.values())
+
+    @property
+    def sources(self) -> dict[Path, str]:
+        """The meshes, textures, panoramas and photos it may show, each with its licence."""
+        meshes = [*self.kinds, *(kind for kind in self.distractor_kinds if kind not in furniture.PROPS)]
+        return {
+            **sources("object", meshes),
+            **sources("texture", self.table.textures),
+            **sources("HDRI", self.surroundings.hdris),
+            **sources("photo", self.surroundings.photos),
+        }
 
     def compose(self, rng: Stream) -> World:
         """A table with bodies on it, the labelled ones first."""

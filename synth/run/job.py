@@ -119,7 +119,7 @@ class _Run:
             "worker_deaths": self.deaths,
             "renderers": sorted({block.renderer for block in self.blocks}),
             "versions": versions(),
-            "licences": dict(getattr(recipe.scene, "licences", {})),
+            "licences": {path.name: licence for path, licence in recipe.sources.items() if licence},
             "executor": executor,
             "seconds": round(tally.seconds, 3),
             "rate": round(tally.rate, 3),
