@@ -44,6 +44,7 @@ class GlContext:
                 f"renderer pyrender needs OpenGL 4.5 or ARB_clip_control, this driver has {version} ({device_name}): {INSTALL}"
                 " for Mesa's software renderer, or use renderer=flat"
             )
+        self.errors: tuple[type[Exception], ...] = (gl.GLError, MemoryError)
         self.device = f"{device_name} OpenGL {version}"
         self._owner = (os.getpid(), threading.get_ident())
 

@@ -51,5 +51,5 @@ def placed_boxes(world: World, camera: Camera) -> tuple[F64, F64]:
 def in_clip_space(corners: F64, clip_from_camera: F64) -> Bool:
     """(n,) whether boxes (n, 8, 3) may reach into clip space, by x, y and near plane; depth runs from 0 to w."""
     x, y, z, w = np.moveaxis(corners @ clip_from_camera[:, :3].T + clip_from_camera[:, 3], -1, 0)
-    outside = [(side).all(axis=1) for side in (x < -w, x > w, y < -w, y > w, z > w)]
-    return ~np.any(outside, axis=0)
+    outside = [side.all(axis=1) for side in (x < -w, x > w, y < -w, y > w, z > w)]
+    return np.asarray(~np.any(outside, axis=0))

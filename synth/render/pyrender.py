@@ -73,7 +73,13 @@ class PyrenderRenderer:
         if self._passes is None:
             raise RenderError("renderer pyrender is closed; open a new one with PyrenderSpec().open()")
         self._context.make_current()
-        return self._passes.render(world, camera, 2 if antialias else 1, normals)
+        try:
+            return self._passes.render(world, camera, 2 if antialias else 1, normals)
+        except self._context.errors as error:
+            raise RenderError(
+                f"renderer pyrender: the driver failed on a {camera.width} x {camera.height} frame of {len(world.bodies)} bodies "
+                f"({self._context.device}): {error}"
+            ) from error
 
     def close(self) -> None:
         """Free what it holds on the device."""

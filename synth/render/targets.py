@@ -15,6 +15,12 @@ class Targets:
     """Textures of one size, drawn into together. colors: internal format by name, in the order of the shader's outputs."""
 
     def __init__(self, width: int, height: int, colors: dict[str, Any], depth: bool) -> None:
+        largest = int(gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE))
+        if max(width, height) > largest:
+            raise RenderError(
+                f"renderer pyrender: this driver draws at most {largest} samples a side, the frame needs {width} x {height}; make it "
+                "smaller, or render with antialias=false, which needs half as many"
+            )
         self.width, self.height = width, height
         self.textures = {name: self._texture(internal) for name, internal in colors.items()}
         self._framebuffer = int(gl.glGenFramebuffers(1))

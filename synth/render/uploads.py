@@ -56,16 +56,27 @@ class MeshUpload(Primitive):  # type: ignore[misc]  # pyrender is untyped
         self._remove_from_context()
 
 
+def _check_size(what: str, image: npt.NDArray[Any]) -> None:
+    largest = int(gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE))
+    if not 1 <= min(image.shape[:2]) <= max(image.shape[:2]) <= largest:
+        raise RenderError(f"a {what} of {image.shape[1]} x {image.shape[0]} px: this driver takes 1 to {largest} px a side; resize it")
+
+
 class TextureUpload:
     """A repeating, mipmapped texture (h, w, channels) u8, top row first; grey and grey-alpha are spread to rgba."""
 
     def __init__(self, texture: U8, srgb: bool) -> None:
-        rgba = np.full((*texture.shape[:2], 4), 255, dtype=np.uint8)
+        import cv2
+
+        _check_size("texture", texture)
+        texture = np.ascontiguousarray(texture)
         channels = texture.shape[2]
-        if channels >= 3:
-            rgba[..., :channels] = texture
+        if channels == 3:
+            rgba = cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)
+        elif channels == 4:
+            rgba = texture
         else:
-            rgba[..., :3] = texture[..., :1]
+            rgba = cv2.cvtColor(np.ascontiguousarray(texture[..., 0]), cv2.COLOR_GRAY2RGBA)
             if channels == 2:
                 rgba[..., 3] = texture[..., 1]
         height, width = texture.shape[:2]
@@ -117,6 +128,10 @@ class PanoramaUpload:
     """A panorama as a background, as what rough mirrors show, and as irradiance (9, 3)."""
 
     def __init__(self, panorama: F32) -> None:
+        _check_size("environment hdri", panorama)
+        if np.isnan(panorama).any():
+            raise RenderError(f"the environment's hdri {panorama.shape} has NaN among its radiances; mend or replace the file")
+        panorama = np.clip(panorama, 0, 65504)  # the largest half float: a sun without bound would outshine all sums
         self.irradiance_sh = irradiance_harmonics(panorama)
         self.background = _panorama_texture([panorama])
         self.mirror = _panorama_texture(mirror_levels(panorama))
@@ -134,7 +149,7 @@ def _panorama_texture(levels: list[F32]) -> int:
     gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
     for level, image in enumerate(levels):
         height, width = image.shape[:2]
-        half = np.ascontiguousarray(np.clip(image, 0, 65504).astype(np.float16))
+        half = np.ascontiguousarray(image.astype(np.float16))
         gl.glTexImage2D(gl.GL_TEXTURE_2D, level, gl.GL_RGB16F, width, height, 0, gl.GL_RGB, gl.GL_HALF_FLOAT, half)
     if len(levels) == 1:
         gl.glGenerateMipmap(gl.GL_TEXTURE_2D)

@@ -20,20 +20,20 @@ from synth.geometry import look_at, pixel_centers, project, rays
 from synth.render.flat import FlatSpec, from_srgb
 from synth.render.pyrender import PyrenderRenderer, PyrenderSpec
 from synth.types import (
+    F64,
+    U8,
     Asset,
     Body,
     Camera,
     Category,
     DirectionalLight,
     Environment,
-    F64,
     Frame,
     Light,
     Material,
     Mesh,
     PointLight,
     SpotLight,
-    U8,
     World,
 )
 from tests.shapes import at, box, sphere
@@ -100,13 +100,16 @@ def test_masks_are_the_pixels_whose_centres_lie_in_the_projected_outline(rendere
     outline = project(camera, corners_world @ camera.camera_from_world[:3, :3].T + camera.camera_from_world[:3, 3])
     edges = np.roll(outline, -1, axis=0) - outline
     inward = np.stack([edges[:, 1], -edges[:, 0]], -1) / np.linalg.norm(edges, axis=1, keepdims=True)
-    inside_px = np.min(np.einsum("hwec,ec->hwe", pixel_centers(camera.width, camera.height)[..., None, :] - outline, inward), axis=-1)
+
+    def inside_px(shift_px: float) -> F64:
+        from_corners = pixel_centers(camera.width, camera.height)[..., None, :] + shift_px - outline
+        return np.asarray(np.einsum("hwec,ec->hwe", from_corners, inward).min(axis=-1))
+
     instance = renderer.render(World(camera, (body,))).instance
-    clear = np.abs(inside_px) > 0.01  # nearer to an outline, the driver's 1/256 px of vertex positions decides
-    assert (instance[clear] == (inside_px > 0)[clear]).all()
+    clear = np.abs(inside_px(0)) > 0.01  # nearer to an outline, the driver's 1/256 px of vertex positions decides
+    assert (instance[clear] == (inside_px(0) > 0)[clear]).all()
     assert 1000 < (instance == 1).sum() < camera.width * camera.height / 2
-    shifted = inside_px + 0.5 * inward[0].sum()
-    assert (instance != (shifted > 0)).sum() > 20, "half a pixel would be noticed"
+    assert (instance != (inside_px(0.5) > 0)).sum() > 20, "half a pixel would be noticed"
 
 
 @pytest.mark.parametrize("distance_m", [0.05, 2.0, 300.0])
@@ -415,16 +418,34 @@ def test_a_patch_of_the_panorama_shows_where_its_direction_says(renderer: Pyrend
         assert shown.rgb[5, 5, 0] < shown.rgb[5, 5, 1] + 10
 
 
-def test_a_panorama_lights_what_faces_its_bright_side(renderer: PyrenderRenderer) -> None:
+@pytest.mark.parametrize("azimuth_rad", [0.0, 1.1, 2.6, -0.8])
+@pytest.mark.parametrize("yaw_rad", [0.0, 1.3])
+def test_a_panorama_lights_what_faces_its_bright_side(renderer: PyrenderRenderer, azimuth_rad: float, yaw_rad: float) -> None:
     hdri = np.zeros((32, 64, 3), dtype=np.float32)
-    hdri[:, 24:40] = 2.0  # u = 0.5: along +x
-    lemon = sphere(0.3, roughness=1.0)
-    for yaw_rad, brightest in ((0.0, (1, 0)), (math.pi / 2, (0, 1)), (math.pi, (-1, 0))):
-        frame = renderer.render(World(view(96, 96), (Body(lemon, at(0, 0, 0)),), (), Environment(hdri=hdri, yaw_rad=yaw_rad)))
-        rows, columns = np.nonzero(frame.instance)
-        weight = frame.rgb[rows, columns, 1] / 255.0 - frame.rgb[rows, columns, 1].mean() / 255
-        pull = np.array([(weight * (columns - 47.5)).mean(), -(weight * (rows - 47.5)).mean()])
-        assert pull @ brightest > 0.9 * np.linalg.norm(pull)
+    hdri[:, (np.arange(-8, 8) + round((0.5 - azimuth_rad / 2 / math.pi) * 64)) % 64] = 2.0
+    ball = Body(sphere(0.3, roughness=1.0), at(0, 0, 0))
+    frame = renderer.render(World(view(96, 96), (ball,), (), Environment(hdri=hdri, yaw_rad=yaw_rad)))
+    rows, columns = np.nonzero(frame.instance)
+    light = frame.rgb[rows, columns, 1].astype(np.float64)
+    pull = np.array([((light - light.mean()) * (columns - 47.5)).mean(), -((light - light.mean()) * (rows - 47.5)).mean()])
+    assert math.atan2(pull[1], pull[0]) == pytest.approx(math.remainder(azimuth_rad + yaw_rad, 2 * math.pi), abs=0.1)
+
+
+def test_rough_metal_shows_the_panorama_through_its_lobe(renderer: PyrenderRenderer) -> None:
+    """Seen along its normal, a metal shows GGX's distribution of a bright cap straight above."""
+    hdri = np.full((128, 256, 3), 0.05, dtype=np.float32)
+    hdri[:14] = 0.75  # 20 degrees around the zenith
+    polar = (np.arange(2000) + 0.5) / 2000 * math.pi / 2
+    for roughness in (0.2, 0.4, 0.6, 0.8):
+        lobe = np.cos(polar) * np.sin(polar) / ((1 + np.cos(polar)) / 2 * (roughness**4 - 1) + 1) ** 2
+        share = lobe[polar < 14 / 128 * math.pi].sum() / lobe.sum()
+        metal = {"metallic": 1.0, "roughness": roughness}
+        # What bounces twice comes from everywhere: a grey metal has little of it.
+        shown = middle(renderer.render(lit(environment=Environment(hdri=hdri), base_color=(0.5, 0.5, 0.5, 1), **metal)))[0]
+        white = (
+            middle(renderer.render(lit(environment=Environment(color=(0.7, 0.7, 0.7)), base_color=(0.5, 0.5, 0.5, 1), **metal)))[0] / 0.7
+        )
+        assert shown == pytest.approx(white * (0.05 + 0.7 * share), rel=0.25)
 
 
 def test_a_cosine_panorama_gives_its_known_irradiance(renderer: PyrenderRenderer) -> None:
@@ -533,6 +554,20 @@ def test_without_gl_one_message_names_the_remedies() -> None:
     assert message.startswith("synth.errors.MissingPartError")
     assert "apt-get install --no-install-recommends libegl1 libgl1" in message
     assert "renderer=flat" in message
+
+
+def test_what_cannot_be_drawn_is_one_message() -> None:
+    renderer = PyrenderSpec().open()
+    with pytest.raises(RenderError, match=r"16385 x 41.*antialias=false"):
+        renderer.render(World(Camera.from_fov(8192, 20, 0.6, DOWN), (), ()))
+    dark = np.zeros((16, 32, 3), dtype=np.float32)
+    dark[3, 4] = np.nan
+    with pytest.raises(RenderError, match=r"hdri.*NaN"):
+        renderer.render(World(view(), (), (), Environment(hdri=dark)))
+    with pytest.raises(RenderError, match="at most 32 lights"):
+        renderer.render(lit(*[PointLight((0, 0, 1))] * 33))
+    assert renderer.render(lit()).instance.all(), "and the next world is drawn"
+    renderer.close()
 
 
 def test_options_are_checked() -> None:
