@@ -30,7 +30,7 @@ class Surroundings:
     kind: Random[str] = field(default_factory=lambda: Choice(KINDS, [7, 2, 1]))
     hdris: Sequence[str] = ("city", "courtyard", "forest", "interior", "lobby", "studio", "sunrise", "sunset")
     photos: Sequence[str] = ("brick", "gravel", "rocket", "white_bricks")
-    brightness: Random[float] = Uniform(0.35, 0.75)
+    brightness: Random[float] = Uniform(0.3, 0.6)
     yaw_rad: Random[float] = Uniform(-math.pi, math.pi)
     color: Sequence[Random[float]] = (Uniform(0.3, 0.45), Uniform(0.3, 0.45), Uniform(0.3, 0.45))
 
@@ -90,13 +90,13 @@ class Lights:
     by a camera balanced for 6500 K.
     """
 
-    irradiance: Random[float] = Uniform(1.0, 3.0)
+    irradiance: Random[float] = Uniform(0.8, 2.4)
     azimuth_rad: Random[float] = Normal(0.0, 0.35)
     elevation_rad: Random[float] = Uniform(0.6, 1.3)
     angle_rad: Random[float] = LogUniform(0.01, 0.15)
     temperature_k: Random[float] = Uniform(4500, 7000)
     lamps: Random[int] = Integers(0, 2)
-    lamp_intensity: Random[float] = Uniform(0.1, 0.8)
+    lamp_intensity: Random[float] = Uniform(0.1, 0.6)
     lamp_distance_m: Random[float] = Uniform(0.8, 2.0)
     lamp_elevation_rad: Random[float] = Uniform(0.5, 1.4)
     lamp_temperature_k: Random[float] = Uniform(3000, 6500)

@@ -110,7 +110,7 @@ class Tabletop:
     area_width_m: Random[float] = 0.75
     area_depth_m: Random[float] = 0.6
     clearance_m: Random[float] = Uniform(0.005, 0.03)
-    in_view: float = 0.75
+    in_view: Random[float] = 0.75
     tint: Random[float] = Uniform(0.0, 0.1)
     roughness_change: Random[float] = Uniform(-0.15, 0.15)
     exposure: Random[float] = Uniform(0.8, 1.2)
@@ -135,8 +135,6 @@ class Tabletop:
             ("exposure", 1e-3, 1e3),
         ):
             check_range(name, getattr(self, name), low, high)
-        if isinstance(self.in_view, bool) or not isinstance(self.in_view, (int, float)):
-            raise ConfigError(f"in_view must be a number in [0, 1], got {self.in_view!r}")
         if not self.kinds:
             raise ConfigError("kinds must name at least one object")
         for side in ("width_m", "depth_m"):
@@ -230,15 +228,16 @@ class Tabletop:
         radii = np.array([body.asset.diameter_m / 2 for body in bodies])
         middles = centers[:objects]
         target = middles.mean(0) if objects else np.zeros(3)
+        in_view = draw(self.in_view, rng, "in_view")
         for attempt in range(_CAMERA_TRIES):
             camera = self.camera.draw(rng.child(attempt), target)
             eye = camera.world_from_camera[:3, 3]
             if eye[2] < 0.02 or (np.linalg.norm(eye - centers, axis=1) < radii + camera.near_m).any():
                 continue  # below the table or in a body
-            if _seen(camera, middles) >= self.in_view * objects:
+            if _seen(camera, middles) >= in_view * objects:
                 return camera
         raise SceneError(
-            f"no camera in {_CAMERA_TRIES} tries sees {self.in_view:.0%} of {objects} objects from outside them and above the table; "
+            f"no camera in {_CAMERA_TRIES} tries sees {in_view:.0%} of {objects} objects from outside them and above the table; "
             "widen camera.fov_rad or camera.distance_m, or lower in_view"
         )
 

@@ -247,6 +247,11 @@ def test_props_are_closed_and_of_their_size(kind: str) -> None:
         (lambda: Tabletop(objects=-1), r"objects must be in \[0, 500\], got -1"),
         (lambda: Tabletop(objects=2.5), "objects must be a whole number, got 2.5"),
         (lambda: Tabletop(objects="many"), "objects must be a number or a distribution, got 'many'"),
+        (lambda: Tabletop(objects=Uniform(2, 6)), r"objects must be a whole number, got Uniform\(2, 6\); for whole numbers there is Int"),
+        (
+            lambda: Tabletop(exposure=Choice(["bright"])),
+            "exposure must be a number or a distribution of numbers, got .* which draws 'bright'",
+        ),
         (lambda: Tabletop(upright=Uniform(0.5, 1.5)), r"upright must be in \[0, 1\], got Uniform\(0.5, 1.5\)"),
         (lambda: Tabletop(kinds=["mugg"]), "no object 'mugg'; did you mean 'mug'"),
         (lambda: Tabletop(kinds=["lemon"]), "kinds: 'lemon' has no category"),
