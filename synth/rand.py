@@ -107,8 +107,6 @@ def check_range(where: str, value: Any, low: float = -math.inf, high: float = ma
         drawn = [value.draw(Stream(0, index, ("check",))) for index in range(8)]
         if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in drawn):
             raise ConfigError(f"{where} must be a number or a distribution of numbers, got {value!r}, which draws {drawn[0]!r}")
-        if whole and any(v != int(v) for v in drawn):
-            raise ConfigError(f"{where} must be a whole number, got {value!r}; for whole numbers there is Integers(low, high)")
     found = support(value)
     if found is not None and not (low <= found[0] and found[1] <= high):
         raise ConfigError(f"{where} must be in [{low:g}, {high:g}], got {value!r}")
