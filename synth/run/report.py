@@ -89,7 +89,7 @@ class Report:
             lines = [f"nothing to add: all {self.asked} samples of {name} are in the store"]
         if self.deaths:
             causes = ", ".join(f"{count} by {cause}" for cause, count in Counter(d.split()[0] for d in self.deaths).items())
-            lines.append(f"{len(self.deaths)} workers died ({causes}) and were replaced; if memory is short, use fewer workers")
+            lines.append(f"{len(self.deaths)} dead workers were replaced ({causes}); if memory is short, use fewer workers")
         if self.failures:
             lines.append(f"{self.there + added} of {self.asked} samples are there, {len(self.failures)} failed:")
             lines += [f"  {failure.message}" for failure in self.failures[:_SHOWN_FAILURES]]

@@ -82,7 +82,7 @@ def kill_workers(folder: Path, n: int, kills: int, seed: int = 0) -> tuple[int, 
 
     def storm() -> None:
         nonlocal killed
-        while killed < kills and not done.wait(dice.uniform(0.3, 0.9)):
+        while killed < kills and not done.wait(dice.uniform(0.4, 1.4)):
             if workers := workers_of():
                 with suppress(psutil.Error):
                     dice.choice(workers).kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +37,14 @@ class Bricks:
     count: int = 2
     fails: tuple[int, ...] = ()
     kills: tuple[int, ...] = ()
-    licences: dict[str, str] = field(default_factory=lambda: {"brick": "CC0-1.0"})
 
     @property
     def categories(self) -> tuple[Category, ...]:
         return (BRICK,)
+
+    @property
+    def sources(self) -> dict[Path, str]:
+        return {Path(__file__): "CC0-1.0"}
 
     def compose(self, rng: Stream) -> World:
         time.sleep(float(os.environ.get("BRICKS_PAUSE_S", "0")))

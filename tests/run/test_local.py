@@ -2,7 +2,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,19 @@ def labels(store: Store) -> dict[int, str]:
 @pytest.fixture
 def store(tmp_path) -> Store:
     return Store.open(tmp_path / "store", create=True)
+
+
+@pytest.fixture
+def start():
+    """kills.start, whose processes end with the test."""
+    with ExitStack() as stack:
+
+        def started(*arguments):
+            process = stack.enter_context(kills.start(*arguments))
+            stack.callback(process.kill)
+            return process
+
+        yield started
 
 
 # --- the same sample again --------------------------------------------------------------------------------------------
@@ -92,7 +105,7 @@ def test_a_commit_tells_how_it_was_made(store):
     commit = store.log()[0]
     assert (commit.version, commit.message, commit.run) == (report.version, "first", report.run)
     meta = commit.meta
-    assert (meta["config"], meta["n"], meta["added"], meta["licences"]) == ({"n": 3}, 3, 2, {"brick": "CC0-1.0"})
+    assert (meta["config"], meta["n"], meta["added"], meta["licences"]) == ({"n": 3}, 3, 2, {"run_scenes.py": "CC0-1.0"})
     assert [failure["index"] for failure in meta["failures"]] == [1]
     assert meta["renderers"][0].startswith("flat")
     assert meta["versions"]["synth"]
@@ -140,7 +153,7 @@ def test_a_sample_that_kills_its_workers_fails_and_takes_no_other_with_it(store)
     report = LocalExecutor(2, block=4).generate(recipe(Bricks(kills=(2,))), 8, store)
     assert (report.made, report.exit_code) == (7, 3)
     assert "sample 2 (scene bricks, seed 0): 3 workers died while making it, the last by SIGKILL" in report.summary()
-    assert "3 workers died (3 by SIGKILL) and were replaced" in report.summary()
+    assert "3 dead workers were replaced (3 by SIGKILL)" in report.summary()
 
 
 def test_a_renderer_that_is_not_there_is_said_once_and_nothing_is_written(store, capfd):
@@ -194,8 +207,8 @@ def test_coordinators_killed_at_random(tmp_path):
     kills.check_whole(tmp_path / "store", 60)
 
 
-def test_workers_end_when_their_coordinator_is_killed(tmp_path):
-    process = kills.start(tmp_path / "store", 1000, 2)
+def test_workers_end_when_their_coordinator_is_killed(tmp_path, start):
+    process = start(tmp_path / "store", 1000, 2)
     workers = wait_for(lambda: kills.workers_of(process.pid))
     wait_for(lambda: list((tmp_path / "store").glob("runs/*/*.json")))
     process.kill()
@@ -204,9 +217,9 @@ def test_workers_end_when_their_coordinator_is_killed(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_keeps_what_is_finished(tmp_path, number):
+def test_ctrl_c_keeps_what_is_finished(tmp_path, start, number):
     folder = tmp_path / "store"
-    process = kills.start(folder, 60)
+    process = start(folder, 60)
     wait_for(lambda: list(folder.glob("runs/*/*.json")))
     os.killpg(process.pid, number)  # a terminal sends it to all, workers too
     said, errors = process.communicate(timeout=20)
@@ -221,8 +234,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, number):
     kills.check_whole(folder, 60)
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path):
-    process = kills.start(tmp_path / "store", 4, 2, 30.0)
+def test_a_second_ctrl_c_does_not_wait(tmp_path, start):
+    process = start(tmp_path / "store", 4, 2, 30.0)
     wait_for(lambda: kills.workers_of(process.pid))
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
@@ -234,9 +247,9 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     assert said.startswith("stopped at 0 of 4")
 
 
-def test_journal_blocks_whose_data_is_gone_are_made_again(tmp_path):
+def test_journal_blocks_whose_data_is_gone_are_made_again(tmp_path, start):
     folder = tmp_path / "store"
-    process = kills.start(folder, 40)
+    process = start(folder, 40)
     wait_for(lambda: len(list(folder.glob("runs/*/*.json"))) >= 2)
     process.kill()
     process.communicate()
@@ -262,8 +275,8 @@ def test_two_runs_into_one_store_both_land(store):
     assert [store.indices(r.run).tolist() for r in recipes] == [list(range(6))] * 2
 
 
-def test_the_same_run_twice_at_once_is_refused(tmp_path):
-    process = kills.start(tmp_path / "store", 40, 1)
+def test_the_same_run_twice_at_once_is_refused(tmp_path, start):
+    process = start(tmp_path / "store", 40, 1)
     wait_for(lambda: list((tmp_path / "store").glob("runs/*/*.json")))
     with pytest.raises(StoreError, match=f"is being made by another process .id {process.pid}.; wait for it"):
         LocalExecutor(1).generate(kills.recipe(), 40, Store.open(tmp_path / "store"))
