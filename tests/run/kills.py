@@ -18,6 +18,7 @@ import psutil
 from run_scenes import Bricks
 
 from synth.digest import label_digest, pixel_digest
+from synth.errors import SynthError
 from synth.recipe import Generator, Recipe
 from synth.record import Output
 from synth.render.flat import FlatSpec
@@ -53,9 +54,9 @@ def main(arguments: list[str]) -> int:
     store = Store.open(folder, create=True)
     try:
         report = LocalExecutor(int(workers), block=5).generate(recipe(), int(n), store, progress=progress_for_terminal())
-    except Stopped as stopped:
-        print(stopped)
-        return stopped.exit_code
+    except (Stopped, SynthError) as error:
+        print(error)
+        return error.exit_code
     print(report.summary())
     return report.exit_code
 
@@ -100,12 +101,12 @@ def kill_workers(folder: Path, n: int, kills: int, seed: int = 0) -> tuple[int, 
     return killed, report
 
 
-def check_whole(folder: Path, n: int) -> None:
-    """The store holds each of the n samples once, equal to the bit to a fresh one, in one commit, and no journal."""
+def check_whole(folder: Path, n: int, commits: int = 1) -> None:
+    """The store holds each of the n samples once, equal to the bit to a fresh one, in so many commits, and no journal."""
     store, wanted = Store.open(folder), recipe()
     assert store.indices(wanted.run).tolist() == list(range(n))
     assert not (folder / "runs").exists()
-    assert len([commit for commit in store.log() if commit.run == wanted.run]) == 1
+    assert len([commit for commit in store.log() if commit.run == wanted.run]) == commits
     with Generator(wanted) as generator:
         for stored in store.read():
             assert stored.origin is not None

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import threading
 import time
@@ -115,7 +116,7 @@ def test_a_commit_tells_how_it_was_made(store):
 
 
 def test_failing_samples_are_named_and_counted_and_the_run_goes_on(store):
-    report = LocalExecutor(2, block=1).generate(recipe(Bricks(fails=(1, 4)), seed=9), 6, store)
+    report = LocalExecutor(1, block=1).generate(recipe(Bricks(fails=(1, 4)), seed=9), 6, store)
     assert (report.made, report.exit_code) == (4, 3)
     assert [failure.index for failure in report.failures] == [1, 4]
     summary = report.summary()
@@ -150,7 +151,7 @@ def test_a_bad_label_fails_its_sample_only(store):
 
 
 def test_a_sample_that_kills_its_workers_fails_and_takes_no_other_with_it(store):
-    report = LocalExecutor(2, block=4).generate(recipe(Bricks(kills=(2,))), 8, store)
+    report = LocalExecutor(1, block=4).generate(recipe(Bricks(kills=(2,))), 8, store)
     assert (report.made, report.exit_code) == (7, 3)
     assert "sample 2 (scene bricks, seed 0): 3 workers died while making it, the last by SIGKILL" in report.summary()
     assert "3 dead workers were replaced (3 by SIGKILL)" in report.summary()
@@ -168,7 +169,7 @@ def test_a_renderer_that_is_not_there_is_said_once_and_nothing_is_written(store,
 
 def test_a_renderer_that_crashes_ends_the_run(store):
     with pytest.raises(SynthError, match=r"5 workers in a row died with no sample in hand, the last while starting .SIGSEGV"):
-        LocalExecutor(2).generate(replace(recipe(), renderer=CrashingSpec()), 4, store)
+        LocalExecutor(1).generate(replace(recipe(), renderer=CrashingSpec()), 4, store)
 
 
 def test_a_scene_that_workers_cannot_import_is_one_message(store):
@@ -229,7 +230,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, start, number):
     assert said == f"stopped at {done} of 60; the same command goes on from there\n"
     assert 5 <= done < 60
     assert not store_has_samples(folder)
-    report = LocalExecutor(2).generate(kills.recipe(), 60, Store.open(folder))
+    report = LocalExecutor(1).generate(kills.recipe(), 60, Store.open(folder))
     assert (report.resumed, report.made) == (done, 60 - done)
     kills.check_whole(folder, 60)
 
@@ -255,9 +256,27 @@ def test_journal_blocks_whose_data_is_gone_are_made_again(tmp_path, start):
     process.communicate()
     for file in (folder / "samples.lance" / "data").iterdir():
         file.unlink()
-    report = LocalExecutor(2).generate(kills.recipe(), 40, Store.open(folder))
+    report = LocalExecutor(1).generate(kills.recipe(), 40, Store.open(folder))
     assert (report.resumed, report.made) == (0, 40)
     kills.check_whole(folder, 40)
+
+
+def test_a_full_disk_ends_the_run_with_one_message_and_it_goes_on_later(tmp_path, start):
+    folder = tmp_path / "store"
+    LocalExecutor(1).generate(kills.recipe(), 2, Store.open(folder, create=True))
+    process = start(folder, 60)
+    wait_for(lambda: list(folder.glob("runs/*/*.json")))
+    full = (4096, 4096)  # bytes a file may have, for the process and the workers that it starts from now on
+    for each in [psutil.Process(process.pid), *kills.workers_of(process.pid)]:
+        resource.prlimit(each.pid, resource.RLIMIT_FSIZE, full)
+    said, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (1, "")
+    assert "the disk is full; what was committed before is whole" in said
+    assert said.count("\n") == 1
+    assert len(Store.open(folder).read()) == 2
+    report = LocalExecutor(1).generate(kills.recipe(), 60, Store.open(folder))
+    assert report.resumed > 0
+    kills.check_whole(folder, 60, commits=2)
 
 
 # --- beside each other ------------------------------------------------------------------------------------------------
