@@ -110,7 +110,7 @@ def read_info(path: str | Path) -> AssetInfo:
     """The description of the mesh at `path`, or the defaults if it has none. Raises AssetError naming file and key."""
     mesh = Path(path).expanduser().resolve()
     file = info_path(mesh)
-    return cached_by_file(("info", mesh), (file,), lambda: _read_info(mesh, file))
+    return cached_by_file(("info", mesh), (file,), lambda: _read_info(mesh, file), lambda info: 1024)
 
 
 def _read_info(mesh: Path, file: Path) -> AssetInfo:
@@ -192,7 +192,18 @@ def load_asset(path: str | Path, *, limits: Limits | None = None) -> Asset:
     """
     mesh = Path(path).expanduser().resolve()
     limits = limits or Limits()
-    return cached_by_file(("asset", mesh, limits), (mesh, info_path(mesh)), lambda: _load(mesh, limits))
+    return cached_by_file(("asset", mesh, limits), (mesh, info_path(mesh)), lambda: _load(mesh, limits), _nbytes)
+
+
+def _nbytes(asset: Asset) -> int:
+    arrays = [
+        array
+        for mesh in asset.meshes
+        for part in (mesh, mesh.material)
+        for name in part.__slots__
+        if (array := getattr(part, name)) is not None
+    ]
+    return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def _load(path: Path, limits: Limits) -> Asset:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -22,17 +23,24 @@ MAX_BYTES = 256 << 20
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TGA", "TIFF")
 _T = TypeVar("_T")
-_cache: dict[Hashable, tuple[Hashable, Any]] = {}
+CACHE_BYTES = 2 << 30
+_cache: OrderedDict[Hashable, tuple[Hashable, Any, int]] = OrderedDict()  # the longest unused first
 
 
-def cached_by_file(key: Hashable, files: tuple[Path, ...], load: Callable[[], _T]) -> _T:
-    """`load()` once a process for each `key`, and again when one of `files` was written since (by time and size)."""
+def cached_by_file(key: Hashable, files: tuple[Path, ...], load: Callable[[], _T], nbytes: Callable[[_T], int]) -> _T:
+    """`load()` once a process for each `key`, and again when one of `files` was written since (by time and size), or when more than
+    CACHE_BYTES were loaded since it was last asked for."""
     stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(file)) else None for file in files)
     found = _cache.get(key)
     if found is None or found[0] != stamp:
-        found = _cache[key] = (stamp, load())
-    value: _T = found[1]
-    return value
+        value = load()
+        found = _cache[key] = (stamp, value, nbytes(value))
+        total = sum(size for _, _, size in _cache.values())
+        while total > CACHE_BYTES and len(_cache) > 1:
+            total -= _cache.pop(next(iter(_cache)))[2]
+    _cache.move_to_end(key)
+    shared: _T = found[1]
+    return shared
 
 
 def _stat(path: Path) -> Any:
@@ -40,6 +48,10 @@ def _stat(path: Path) -> Any:
         return path.stat()
     except (OSError, ValueError):  # ValueError: a null byte in the name
         return None
+
+
+def _nbytes(array: U8 | F32) -> int:
+    return array.nbytes
 
 
 def read_capped(path: Path, max_bytes: int) -> bytes:
@@ -102,7 +114,7 @@ def load_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> U8:
             array.flags.writeable = False
         return array
 
-    return cached_by_file(("photo", path, max_pixels), (path,), load)
+    return cached_by_file(("photo", path, max_pixels), (path,), load, _nbytes)
 
 
 def load_hdri(path: str | Path, *, max_pixels: int = MAX_PIXELS // 4) -> F32:
@@ -110,7 +122,7 @@ def load_hdri(path: str | Path, *, max_pixels: int = MAX_PIXELS // 4) -> F32:
     path = Path(path).expanduser().resolve()
     if path.suffix.lower() == ".exr":
         raise AssetError(f"{path}: EXR is not read; convert it to Radiance .hdr, say with: oiiotool in.exr -d float -o out.hdr")
-    return cached_by_file(("hdri", path, max_pixels), (path,), lambda: _read_hdr(path, max_pixels))
+    return cached_by_file(("hdri", path, max_pixels), (path,), lambda: _read_hdr(path, max_pixels), _nbytes)
 
 
 def _read_hdr(path: Path, max_pixels: int) -> F32:

@@ -9,6 +9,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from synth import images
 from synth.assets import BOX_CORNERS, AssetWarning, Limits, load_asset, load_hdri, load_photo, read_info, smooth_normals
 from synth.errors import AssetError
 from synth.types import Asset
@@ -559,6 +561,21 @@ def test_loaded_once_shared_read_only_and_again_when_written(tmp_path: Path) -> 
         asset.meshes[0].vertices_m[0, 0] = 1
     write(tmp_path, "a.asset.yaml", "scale: 2")
     assert load_asset(path).diameter_m == pytest.approx(2 * asset.diameter_m)
+
+
+def test_what_was_not_used_for_long_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_cache", OrderedDict())
+    for name in "abcd":
+        Image.new("RGB", (100, 100)).save(tmp_path / f"{name}.png")  # 30 kB each
+    monkeypatch.setattr(images, "CACHE_BYTES", 100_000)
+    a, b = load_photo(tmp_path / "a.png"), load_photo(tmp_path / "b.png")
+    load_photo(tmp_path / "c.png")
+    assert load_photo(tmp_path / "a.png") is a
+    load_photo(tmp_path / "d.png")
+    assert load_photo(tmp_path / "a.png") is a
+    assert load_photo(tmp_path / "b.png") is not b
+    mesh = load_asset(write(tmp_path, "box.obj", obj()))
+    assert images._cache[next(reversed(images._cache))][2] == sum(x.nbytes for m in mesh.meshes for x in (m.vertices_m, m.faces, m.normals))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

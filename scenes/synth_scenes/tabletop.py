@@ -6,7 +6,7 @@ import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -242,7 +242,7 @@ class Tabletop:
         )
 
 
-@cache
+@lru_cache(maxsize=128)
 def _load(kind: str) -> tuple[Asset, Category | None]:
     path = find("object", kind)
     return load_asset(path), read_info(path).category
