@@ -1,4 +1,4 @@
-"""The passes that turn a World into a Frame: shadows, surfaces, shading, resolve.
+"""The passes that turn a World into a Frame: surfaces, shadows, shading.
 
 One pass over the geometry writes, for every sample, whose it is, its depth, normals and material (a deferred renderer): labels and
 colour come from the same samples and agree. Shading then costs once a sample however small the triangles are, which on a processor
@@ -8,24 +8,21 @@ colour come from the same samples and agree. Shading then costs once a sample ho
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections import OrderedDict
 
 import numpy as np
 from OpenGL import GL as gl
 from pyrender.renderer import Renderer
 
-from synth.errors import RenderError
+from synth.render.lights import MAX_LIGHTS, MAX_SHADOWS, ShadowView, fit_shadow, light_rows, shadow_lights
 from synth.render.programs import Program
 from synth.render.projection import clip_from_camera, grid_size, image_from_camera, in_clip_space, placed_boxes
-from synth.render.shadows import ShadowView, fit_shadow
 from synth.render.targets import ShadowMaps, Targets
 from synth.render.uploads import MeshUpload, UploadCache
-from synth.types import F32, F64, Camera, DirectionalLight, Frame, Material, SpotLight, World
-
-MAX_LIGHTS = 32
-MAX_SHADOWS = 8
+from synth.types import F32, F64, Camera, Frame, Material, World
 
 SURFACE_TARGETS = {"instance": gl.GL_R32UI, "base_roughness": gl.GL_RGBA8, "emissive_metallic": gl.GL_RGBA16F, "normals": gl.GL_RGBA16}
+SRGB_TEXTURES = ("base_color_texture", "emissive_texture")
 PIXEL_TARGETS = {"rgb": gl.GL_RGBA8, "instance": gl.GL_R32UI, "depth_code": gl.GL_R32F, "normal": gl.GL_RGBA32F}
 
 
@@ -37,7 +34,9 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         self._uploads = UploadCache(cache_bytes)
         self._shadow_maps = ShadowMaps(shadow_map_px)
         self._programs: dict[tuple[str, ...], Program] = {}
-        self._targets: dict[tuple[Any, ...], Targets] = {}
+        self._targets: OrderedDict[tuple[int, int, int], tuple[Targets, Targets]] = OrderedDict()
+        self._target_bytes = cache_bytes
+        self._deleted = False
         self._empty_vertex_array = int(gl.glGenVertexArrays(1))
 
     def render(self, world: World, camera: Camera, samples: int, normals: bool) -> Frame:
@@ -49,23 +48,22 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         gl.glDisable(gl.GL_BLEND)
         k = image_from_camera(camera, samples)
         camera_from_object, corners = placed_boxes(world, camera)
-        surfaces = self._surface_pass(world, camera, k, samples, camera_from_object, corners)
+        surfaces, pixels = self._frame_targets(camera, samples)
+        self._surface_pass(world, camera, k, surfaces, camera_from_object, corners)
         shadows = self._shadow_pass(world, camera, k, surfaces, camera_from_object, corners)
-        pixels = self._shading_pass(world, camera, k, samples, surfaces, shadows)
+        self._shading_pass(world, camera, k, samples, surfaces, shadows, pixels)
         return self._read(camera, pixels, normals)
 
     # --- surfaces -----------------------------------------------------------------------------------------------------
 
-    def _surface_pass(self, world: World, camera: Camera, k: F64, samples: int, camera_from_object: F64, corners: F64) -> Targets:
-        width, height = grid_size(camera, samples)
-        targets = self._target("surfaces", width, height, SURFACE_TARGETS, depth=True)
-        targets.bind()
+    def _surface_pass(self, world: World, camera: Camera, k: F64, surfaces: Targets, camera_from_object: F64, corners: F64) -> None:
+        surfaces.bind()
         gl.glClearBufferuiv(gl.GL_COLOR, 0, np.zeros(4, dtype=np.uint32))
         gl.glClearBufferfv(gl.GL_DEPTH, 0, np.zeros(1, dtype=np.float32))
         gl.glEnable(gl.GL_DEPTH_TEST)
         gl.glDepthFunc(gl.GL_GREATER)
         gl.glFrontFace(gl.GL_CW)  # image rows run downwards
-        clip = clip_from_camera(k, width, height, camera.near_m)
+        clip = clip_from_camera(k, surfaces.width, surfaces.height, camera.near_m)
         shown = np.flatnonzero(in_clip_space(corners, clip))
         # Front to back, so that most of what is hidden fails the depth test before it costs anything.
         for index in shown[np.argsort(corners[shown, :, 2].mean(axis=1), kind="stable")].tolist():
@@ -78,7 +76,6 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
                 upload.draw()
         gl.glDisable(gl.GL_CULL_FACE)
         gl.glDisable(gl.GL_DEPTH_TEST)
-        return targets
 
     def _material_program(self, kind: str, upload: MeshUpload, material: Material) -> Program:
         """The program `kind` (surface or shadow) for this mesh and material, bound, the material's uniforms set. A face is drawn from
@@ -91,6 +88,8 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
             textures["normal_texture"] = material.normal_texture
             textures["emissive_texture"] = material.emissive_texture
         shown = {name: texture for name, texture in textures.items() if texture is not None and upload.uv is not None}
+        # All on the device before the first is bound: an upload binds too.
+        uploaded = {name: self._uploads.texture(texture, name in SRGB_TEXTURES) for name, texture in shown.items()}
         defines = [name.upper() for name in shown]
         defines += [f"UV {upload.uv}"] if shown else []
         defines += [f"COLOR {upload.color}"] if upload.color is not None and (full or masked) else []
@@ -104,8 +103,8 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         if full:
             program.set("metallic_roughness", np.array([material.metallic, material.roughness]))
             program.set("emissive", np.asarray(material.emissive))
-        for name, texture in shown.items():
-            program.set_texture(name, self._uploads.texture(texture, srgb=name in ("base_color_texture", "emissive_texture")))
+        for name, texture_id in uploaded.items():
+            program.set_texture(name, texture_id)
         return program
 
     # --- shadows ------------------------------------------------------------------------------------------------------
@@ -114,16 +113,15 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         self, world: World, camera: Camera, k: F64, surfaces: Targets, camera_from_object: F64, corners: F64
     ) -> dict[int, ShadowView]:
         """Draw a map for each light that casts shadows; their views by the light's place in world.lights, in layer order."""
-        lights = [(i, light) for i, light in enumerate(world.lights) if isinstance(light, DirectionalLight) and light.shadow]
-        if len(lights) > MAX_SHADOWS:
-            raise RenderError(f"renderer pyrender draws at most {MAX_SHADOWS} lights with shadow, the world has {len(lights)}")
+        lights = shadow_lights(world)
         if not lights or not world.bodies:
             return {}
         depth_code = surfaces.read(-1, gl.GL_DEPTH_COMPONENT, gl.GL_FLOAT, np.empty((surfaces.height, surfaces.width), np.float32))
-        camera_from_sample = np.linalg.inv(k)
-        step = 2  # every second row and column tells where the scene ends well enough
-        depth_code = depth_code[step // 2 :: step, step // 2 :: step]
-        camera_from_sample = camera_from_sample @ np.array([[step, 0, 0.5 + step // 2], [0, step, 0.5 + step // 2], [0, 0, 1]])
+        # Every second row and column tells well enough how far the scene reaches.
+        step = 2 if min(depth_code.shape) > 1 else 1
+        first = step // 2
+        depth_code = depth_code[first::step, first::step]
+        camera_from_sample = np.linalg.inv(k) @ np.array([[step, 0, first + 0.5], [0, step, first + 0.5], [0, 0, 1]])
         views: dict[int, ShadowView] = {}
         self._shadow_maps.begin(len(lights))
         for index, light in lights:
@@ -148,11 +146,10 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
     # --- shading ------------------------------------------------------------------------------------------------------
 
     def _shading_pass(
-        self, world: World, camera: Camera, k: F64, samples: int, surfaces: Targets, shadows: dict[int, ShadowView]
-    ) -> Targets:
+        self, world: World, camera: Camera, k: F64, samples: int, surfaces: Targets, shadows: dict[int, ShadowView], pixels: Targets
+    ) -> None:
         environment = world.environment
-        targets = self._target("pixels", camera.width, camera.height, PIXEL_TARGETS, depth=False)
-        targets.bind()
+        pixels.bind()
         defines = [f"MAX_LIGHTS {MAX_LIGHTS}", f"MAX_SHADOWS {MAX_SHADOWS}", f"SAMPLES {samples}"]
         defines += ["PANORAMA"] if environment.hdri is not None else []
         defines += ["PHOTO"] if environment.photo is not None else []
@@ -166,7 +163,7 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         program.set("ray_from_sample", np.linalg.inv(k))
         program.set("near_m", float(camera.near_m))
         program.set("exposure", float(world.exposure))
-        program.set("lights", _light_rows(world, camera, list(shadows)))
+        program.set("lights", light_rows(world, camera, list(shadows)))
         program.set("light_count", len(world.lights))
         program.set("shadow_count", len(shadows))
         if shadows:
@@ -187,8 +184,8 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
             program.set("ambient", np.full(3, environment.intensity))
         else:
             program.set("ambient", np.asarray(environment.color) * environment.intensity)
-        self._draw_screen()
-        return targets
+        gl.glBindVertexArray(self._empty_vertex_array)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
 
     def _read(self, camera: Camera, pixels: Targets, normals: bool) -> Frame:
         width, height = camera.width, camera.height
@@ -205,10 +202,6 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
 
     # --- what is held -------------------------------------------------------------------------------------------------
 
-    def _draw_screen(self) -> None:
-        gl.glBindVertexArray(self._empty_vertex_array)
-        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
-
     def _program(self, vertex: str, fragment: str, *defines: str) -> Program:
         key = (vertex, fragment, *defines)
         if key not in self._programs:
@@ -216,45 +209,32 @@ class WorldRenderer(Renderer):  # type: ignore[misc]  # pyrender is untyped
         self._programs[key].bind()
         return self._programs[key]
 
-    def _target(self, name: str, width: int, height: int, colors: dict[str, Any], depth: bool) -> Targets:
-        """A set of targets, made anew when the size changes."""
-        targets = self._targets.get((name,))
-        if targets is None or (targets.width, targets.height) != (width, height):
-            if targets is not None:
-                targets.delete()
-            targets = self._targets[name,] = Targets(width, height, colors, depth)
-        return targets
+    def _frame_targets(self, camera: Camera, samples: int) -> tuple[Targets, Targets]:
+        """Surfaces and pixels of a frame of this size. Other sizes are kept too, as long as all of them stay below the cache's limit."""
+        key = (camera.width, camera.height, samples)
+        if key not in self._targets:
+            while self._targets and sum(t.nbytes for pair in self._targets.values() for t in pair) > self._target_bytes:
+                for targets in self._targets.popitem(last=False)[1]:
+                    targets.delete()
+            surfaces = Targets(*grid_size(camera, samples), SURFACE_TARGETS, depth=True)
+            self._targets[key] = surfaces, Targets(camera.width, camera.height, PIXEL_TARGETS, depth=False)
+        self._targets.move_to_end(key)
+        return self._targets[key]
 
     def delete(self) -> None:
-        """Free everything on the device."""
+        """Free everything on the device, once."""
+        if self._deleted:
+            return
+        self._deleted = True
         self._uploads.clear()
         for program in self._programs.values():
             program.delete()
-        for targets in self._targets.values():
-            targets.delete()
-        self._programs.clear()
-        self._targets.clear()
+        for pair in self._targets.values():
+            for targets in pair:
+                targets.delete()
         self._shadow_maps.delete()
+        gl.glDeleteVertexArrays(1, [self._empty_vertex_array])
 
-
-def _light_rows(world: World, camera: Camera, shadowed: list[int]) -> F64:
-    """(3 * MAX_LIGHTS, 4) as shade.frag reads them. shadowed: the lights with a shadow map, by their place in world.lights."""
-    if len(world.lights) > MAX_LIGHTS:
-        raise RenderError(f"renderer pyrender draws at most {MAX_LIGHTS} lights, the world has {len(world.lights)}")
-    rows = np.zeros((MAX_LIGHTS, 3, 4))
-    camera_from_world = camera.camera_from_world
-    order = [*shadowed, *(i for i in range(len(world.lights)) if i not in shadowed)]
-    for row, light in zip(rows, (world.lights[i] for i in order), strict=False):
-        row[1, 3], row[2, 3] = -2, -1  # cosines below all others: no cone
-        if isinstance(light, DirectionalLight):
-            towards = -camera_from_world[:3, :3] @ light.direction_world
-            row[0] = [*(np.asarray(light.color) * light.irradiance), 1]
-            row[1, :3] = towards / np.linalg.norm(towards)
-            continue
-        row[0, :3] = np.asarray(light.color) * light.intensity
-        row[1, :3] = (camera_from_world @ [*light.position_world_m, 1])[:3]
-        if isinstance(light, SpotLight):
-            axis = camera_from_world[:3, :3] @ light.direction_world
-            row[1, 3] = math.cos(light.outer_rad)
-            row[2] = [*(axis / np.linalg.norm(axis)), math.cos(light.inner_rad)]
-    return rows.reshape(-1, 4)
+    def __del__(self) -> None:
+        # pyrender's frees here, in whatever thread collects garbage; names freed late may be another renderer's by then.
+        pass

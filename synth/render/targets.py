@@ -10,6 +10,8 @@ from OpenGL import GL as gl
 from synth.errors import RenderError
 from synth.render.programs import Program
 
+BYTES = {gl.GL_R32UI: 4, gl.GL_R32F: 4, gl.GL_RGBA8: 4, gl.GL_RGBA16: 8, gl.GL_RGBA16F: 8, gl.GL_RGBA32F: 16, gl.GL_DEPTH_COMPONENT32F: 4}
+
 
 class Targets:
     """Textures of one size, drawn into together. colors: internal format by name, in the order of the shader's outputs."""
@@ -31,6 +33,7 @@ class Targets:
         if depth:
             self.textures["depth"] = self._texture(gl.GL_DEPTH_COMPONENT32F)
             gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_DEPTH_ATTACHMENT, gl.GL_TEXTURE_2D, self.textures["depth"], 0)
+        self.nbytes = width * height * sum(BYTES[internal] for internal in [*colors.values(), *([gl.GL_DEPTH_COMPONENT32F] * depth)])
         status = gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER)
         if status != gl.GL_FRAMEBUFFER_COMPLETE:
             raise RenderError(f"renderer pyrender: the driver refuses a {width} x {height} framebuffer of {list(colors)} ({status})")

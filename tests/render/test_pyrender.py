@@ -502,6 +502,17 @@ def test_frames_do_not_depend_on_what_was_drawn_before(renderer: PyrenderRendere
     assert renderer.render(a).normals is None
 
 
+def test_the_first_frame_of_a_material_with_all_textures_is_the_second() -> None:
+    rng = np.random.default_rng(3)
+    names = ("base_color_texture", "metallic_roughness_texture", "normal_texture", "emissive_texture")
+    textures = {name: rng.integers(40, 216, (8, 8, 3), dtype=np.uint8) for name in names}
+    world = lit(DirectionalLight((0.3, 0.2, -1)), metallic=1.0, emissive=(0.2, 0.2, 0.2), **textures)
+    renderer = PyrenderSpec().open()
+    first, second = renderer.render(world).rgb, renderer.render(world).rgb
+    renderer.close()
+    assert np.array_equal(first, second)
+
+
 def test_uploads_go_when_their_meshes_go() -> None:
     renderer = PyrenderSpec(antialias=False, cache_mib=16).open()
     uploads = renderer._passes._uploads  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ uniform int light_count;
 uniform sampler2DArrayShadow shadow_map;
 uniform sampler2DArray shadow_depth_map;      // the same texture, read as it is
 uniform mat4 shadow_from_camera[MAX_SHADOWS]; // to [0, 1]^3
-uniform vec4 shadow_extent[MAX_SHADOWS];      // metres of that cube, softness (shadows.py)
+uniform vec4 shadow_extent[MAX_SHADOWS];      // metres of that cube, softness (lights.py)
 uniform vec3 ambient;                         // radiance from all sides, or the scale of the panorama
 #ifdef PANORAMA
 uniform mat3 panorama_from_camera;

@@ -1,12 +1,18 @@
-"""Where a directional light's shadow map lies: fitted to what the camera sees, deep enough for all that may cast a shadow on it."""
+"""Lights as the shader reads them, and where a directional light's shadow map lies: fitted to what the camera sees, deep enough for all
+that may cast a shadow on it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from synth.types import F32, F64, Camera, DirectionalLight
+from synth.errors import RenderError
+from synth.types import F32, F64, Camera, DirectionalLight, SpotLight, World
+
+MAX_LIGHTS = 32
+MAX_SHADOWS = 8
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,34 @@ def _light_axes(light: DirectionalLight, camera: Camera) -> F64:
     x = np.cross(forward, z)
     x /= np.linalg.norm(x)
     return np.stack([x, np.cross(z, x), z])
+
+
+def shadow_lights(world: World) -> list[tuple[int, DirectionalLight]]:
+    """The lights that cast shadows, with their places in world.lights. Raises RenderError if there are too many."""
+    lights = [(i, light) for i, light in enumerate(world.lights) if isinstance(light, DirectionalLight) and light.shadow]
+    if len(lights) > MAX_SHADOWS:
+        raise RenderError(f"renderer pyrender draws at most {MAX_SHADOWS} lights with shadow, the world has {len(lights)}")
+    return lights
+
+
+def light_rows(world: World, camera: Camera, shadowed: list[int]) -> F64:
+    """(3 * MAX_LIGHTS, 4) as shade.frag reads them. shadowed: the lights with a shadow map, by their place in world.lights."""
+    if len(world.lights) > MAX_LIGHTS:
+        raise RenderError(f"renderer pyrender draws at most {MAX_LIGHTS} lights, the world has {len(world.lights)}")
+    rows = np.zeros((MAX_LIGHTS, 3, 4))
+    camera_from_world = camera.camera_from_world
+    order = [*shadowed, *(i for i in range(len(world.lights)) if i not in shadowed)]
+    for row, light in zip(rows, (world.lights[i] for i in order), strict=False):
+        row[1, 3], row[2, 3] = -2, -1  # cosines below all others: no cone
+        if isinstance(light, DirectionalLight):
+            towards = -camera_from_world[:3, :3] @ light.direction_world
+            row[0] = [*(np.asarray(light.color) * light.irradiance), 1]
+            row[1, :3] = towards / np.linalg.norm(towards)
+            continue
+        row[0, :3] = np.asarray(light.color) * light.intensity
+        row[1, :3] = (camera_from_world @ [*light.position_world_m, 1])[:3]
+        if isinstance(light, SpotLight):
+            axis = camera_from_world[:3, :3] @ light.direction_world
+            row[1, 3] = math.cos(light.outer_rad)
+            row[2] = [*(axis / np.linalg.norm(axis)), math.cos(light.inner_rad)]
+    return rows.reshape(-1, 4)
