@@ -15,6 +15,7 @@ from synth.config.searchpath import config_folders, options, own_configs
 from synth.errors import ConfigError, known_names
 
 Task = Callable[[dict[str, Any], "Choices"], int]
+_OVERRIDE = re.compile(r"^(\+{0,2}[A-Za-z_][^=]*=|~)")
 _BARE_DISTRIBUTION = re.compile(r"^([^=]+)=\s*([A-Z]\w*\(.*\))\s*$", re.DOTALL)
 
 
@@ -41,19 +42,30 @@ def launch(command: str, arguments: Sequence[str], task: Task) -> int:
     schema.register()
     Plugins.instance().register(_search_path_plugin())
     codes: list[int] = []
+    failed: list[BaseException] = []
 
     def job(config: DictConfig) -> None:
-        runtime = HydraConfig.get()
-        choices = Choices({str(k): str(v) for k, v in runtime.runtime.choices.items()}, list(runtime.overrides.task))
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        codes.append(task(plain, choices))  # type: ignore[arg-type]
+        if failed:  # the rest of a sweep
+            return
+        try:
+            runtime = HydraConfig.get()
+            choices = Choices({str(k): str(v) for k, v in runtime.runtime.choices.items()}, list(runtime.overrides.task))
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            codes.append(task(plain, choices))  # type: ignore[arg-type]
+        except BaseException as error:  # raised below instead: Hydra would print a line of its own
+            failed.append(error)
 
     run = hydra.main(version_base="1.3", config_path=str(own_configs()), config_name=command)(job)
     sweep_folder = tempfile.mkdtemp(prefix="synth-sweep-")  # Hydra insists on leaving a multirun.yaml somewhere
     before = sys.argv
-    sys.argv = [f"synth {command}", *map(_quote_distribution, arguments), f"hydra.sweep.dir={sweep_folder}"]
+    overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
+    flags = [argument for argument in arguments if not _OVERRIDE.match(argument)]
+    # Hydra's parser wants all overrides together; people type them anywhere.
+    sys.argv = [f"synth {command}", *flags, *map(_quote_distribution, overrides), f"hydra.sweep.dir={sweep_folder}"]
     try:
         run()
+        if failed:
+            raise failed[0]
     except Exception as error:
         raise _explained(error, arguments) from error
     finally:
