@@ -23,31 +23,31 @@ names, mirror and skeleton are the box's by default.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from synth.errors import AssetError, ConfigError, known_names
-from synth.images import MAX_PIXELS, cached_by_file, load_hdri, load_photo, read_capped
+from synth.images import cached_by_file, load_hdri, load_photo, read_capped
 from synth.meshes import AssetWarning, Limits, Part, read_parts
+from synth.meshes.normals import smooth_normals
 from synth.types import F64, Asset, Category, Keypoint, Material, Mesh
 
 __all__ = [
     "BOX_CORNERS",
-    "MAX_PIXELS",
     "AssetInfo",
     "AssetWarning",
     "Limits",
     "box_category",
+    "info_path",
     "load_asset",
     "load_hdri",
     "load_photo",
     "read_info",
+    "smooth_normals",
 ]
 
 BOX_CORNERS = tuple(
@@ -56,7 +56,6 @@ BOX_CORNERS = tuple(
 """Corners of a box as someone sees them who stands at -y and looks along +y: left is -x, bottom -z, front -y."""
 _UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 _KEYS = ("name", "category", "unit", "scale", "up", "keypoints", "mirror", "skeleton", "sigmas", "material", "licence", "source")
-_CREASE_RAD = math.radians(40)
 # rows: axes of the object frame in axes of the file; each turns the named axis up and keeps the frame right-handed
 _OBJECT_FROM_FILE = {
     "z": np.eye(3),
@@ -187,8 +186,9 @@ def _keypoints(values: Any) -> tuple[Keypoint, ...]:
 def load_asset(path: str | Path, *, limits: Limits | None = None) -> Asset:
     """The asset at `path`: GLB, GLTF, OBJ, PLY or STL, with what `<stem>.asset.yaml` says of it.
 
-    Read once a process, and again when mesh or description were written since; shared, so equal calls give the same object. Every
-    face of the file is there, at its place. Raises AssetError naming the file and the cause; AssetWarning where only looks are lost.
+    Read once a process, and again when mesh or description were written since; shared, so equal calls give the same object. Every face
+    of the file is there, at its place; vertices that no face uses are not. Raises AssetError naming the file and the cause; gives an
+    AssetWarning where only looks are lost.
     """
     mesh = Path(path).expanduser().resolve()
     limits = limits or Limits()
@@ -238,6 +238,10 @@ def _check_shape(path: Path, parts: list[Part], info: AssetInfo) -> None:
             raise AssetError(f"{path}: {len(bad)} vertices are not finite, the first is number {bad[0]}: {part.vertices[bad[0]].tolist()}")
         if not len(part.faces):
             raise AssetError(f"{path}: a part has no faces")
+        for name in ("normals", "uv", "colors"):
+            values = getattr(part, name)
+            if values is not None and len(values) != len(part.vertices):
+                raise AssetError(f"{path}: has {len(values)} {name} for {len(part.vertices)} vertices")
         if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
             raise AssetError(f"{path}: faces name vertices {part.faces.min()}..{part.faces.max()}, there are {len(part.vertices)}")
     used = [part.vertices[np.unique(part.faces)] for part in parts]
@@ -254,10 +258,12 @@ def _check_shape(path: Path, parts: list[Part], info: AssetInfo) -> None:
 
 def _mesh(part: Part, info: AssetInfo) -> Mesh:
     object_from_file = _OBJECT_FROM_FILE[info.up]
-    vertices = (part.vertices @ object_from_file.T * info.scale_m).astype(np.float32)
-    faces, normals, uv, colors = part.faces, part.normals, part.uv, part.colors
-    lengths = None if normals is None else np.linalg.norm(normals, axis=1)
-    if normals is not None and lengths is not None and len(normals) == len(vertices) and np.isfinite(lengths).all() and (lengths > 0).all():
+    used, faces = np.unique(part.faces, return_inverse=True)  # a vertex that no face uses is no shape, and would stretch the box
+    faces = faces.reshape(part.faces.shape)
+    vertices = (part.vertices[used] @ object_from_file.T * info.scale_m).astype(np.float32)
+    normals, uv, colors = (None if a is None else a[used] for a in (part.normals, part.uv, part.colors))
+    lengths = np.zeros(1) if normals is None else np.linalg.norm(normals, axis=1)
+    if normals is not None and np.isfinite(lengths).all() and lengths.min() > 0:
         normals = normals / lengths[:, None] @ object_from_file.T
     else:
         source, faces, normals = smooth_normals(vertices, faces)
@@ -274,39 +280,3 @@ def _material(material: Material, info: AssetInfo) -> Material:
     if {"roughness", "metallic"} & set(given):
         given["metallic_roughness_texture"] = None
     return replace(material, **given) if given else material
-
-
-def smooth_normals(vertices: Any, faces: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], F64]:
-    """Normals for a mesh without: (source (k,), faces (m, 3), normals (k, 3)); the new vertex i is the old vertex source[i].
-
-    Each face corner gets the mean, weighted by angle, of the normals of the faces around its point (also across texture seams, where
-    vertices are doubled) that lie within 40 degrees of its own, so a ball is round and a box has flat sides. A vertex is doubled where
-    its corners differ; none moves.
-    """
-    vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
-    _, point = np.unique(vertices, axis=0, return_inverse=True)
-    corners = vertices[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
-    to_next, to_last = np.roll(corners, -1, 1) - corners, np.roll(corners, 1, 1) - corners
-    angles = np.arctan2(np.linalg.norm(np.cross(to_next, to_last), axis=2), (to_next * to_last).sum(2)).reshape(-1)
-    unit = np.repeat(normals, 3, axis=0)  # (3 m, 3), one a corner
-    weighted = unit * angles[:, None]
-    order = np.argsort(point.reshape(-1)[faces.reshape(-1)], kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(point.reshape(-1)[faces.reshape(-1)][order]) > 0])
-    sizes = np.diff(np.r_[starts, len(order)])
-    mean = np.empty_like(unit)
-    for size in np.unique(sizes):
-        for block in np.array_split(starts[sizes == size], max(1, (sizes == size).sum() * int(size) ** 2 // 4_000_000)):
-            group = order[block[:, None] + np.arange(size)]  # (g, size) corners that share a point
-            if size > 2048:  # the hub of a fan: no crease is worth a table of its pairs
-                mean[group] = weighted[group].sum(1, keepdims=True)
-                continue
-            near = np.einsum("gic,gjc->gij", unit[group], unit[group]) >= math.cos(_CREASE_RAD)
-            mean[group] = np.einsum("gij,gjc->gic", near, weighted[group])
-    lengths = np.linalg.norm(mean, axis=1, keepdims=True)
-    mean = np.divide(mean, lengths, out=np.where(np.arange(3) == 2, 1.0, 0.0) * np.ones_like(mean), where=lengths > 1e-12)
-    keys = np.concatenate([faces.reshape(-1, 1).astype(np.float64), np.round(mean, 6)], axis=1)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return faces.reshape(-1)[first], inverse.reshape(-1, 3), mean[first]

@@ -174,10 +174,12 @@ def test_vertex_counts_are_the_files_where_it_has_normals(tmp_path: Path) -> Non
     assert np.allclose(asset.meshes[0].normals, normals / np.linalg.norm(normals, axis=1, keepdims=True), atol=1e-6)
 
 
-def test_duplicate_and_degenerate_faces_and_unused_vertices_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("normals", [None, np.tile([0.0, 0, 1], (9, 1))])
+def test_duplicate_and_degenerate_faces_stay_and_unused_vertices_do_not_count(normals: np.ndarray | None, tmp_path: Path) -> None:
     faces = np.vstack([FACES, FACES[:2], [[3, 3, 5]]])
-    asset = load_asset(write(tmp_path, "a.glb", glb(*gltf(faces=faces))))
+    asset = load_asset(write(tmp_path, "a.glb", glb(*gltf(np.vstack([CORNERS, [[50, 50, 50]]]), faces, normals=normals))))
     assert np.array_equal(soup(asset), canonical(CORNERS[faces]))
+    assert np.allclose(asset.box_object_m[1], (0.2, 0.1, 0.3))
 
 
 def test_a_tiny_box_keeps_its_corners_when_its_unit_is_declared(tmp_path: Path) -> None:
@@ -382,6 +384,7 @@ BAD = [
     ("loop.glb", _changed(nodes=[{"mesh": 0, "children": [0]}]), "node 0 has two parents"),
     ("nothing.glb", _changed(scenes=[{"nodes": []}]), "has no faces"),
     ("long.glb", _accessor(count=10**12), "truncated or damaged"),
+    ("normals.glb", glb(*gltf(normals=np.ones((5, 3)))), "has 5 normals for 8 vertices"),
     ("version.glb", _changed(asset={"version": "1.0"}), "is glTF 1.0; 2.0 is read"),
 ]
 
