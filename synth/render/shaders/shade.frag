@@ -61,15 +61,6 @@ vec3 srgb(vec3 linear) {
     return mix(1.055 * pow(linear, vec3(1.0 / 2.4)) - 0.055, 12.92 * linear, lessThanEqual(linear, vec3(0.0031308)));
 }
 
-// Points even on the unit disc (Vogel 1979).
-const vec2 DISC8[8] = vec2[](
-    vec2(0.2500, 0.0000), vec2(-0.3193, 0.2925), vec2(0.0489, -0.5569), vec2(0.4024, 0.5249), vec2(-0.7385, -0.1306),
-    vec2(0.6996, -0.4450), vec2(-0.2340, 0.8705), vec2(-0.4463, -0.8593));
-const vec2 DISC12[12] = vec2[](
-    vec2(0.2041, 0.0000), vec2(-0.2607, 0.2388), vec2(0.0399, -0.4547), vec2(0.3286, 0.4286), vec2(-0.6030, -0.1067),
-    vec2(0.5712, -0.3634), vec2(-0.1911, 0.7107), vec2(-0.3644, -0.7016), vec2(0.7906, 0.2887), vec2(-0.8224, 0.3395),
-    vec2(0.3965, -0.8472), vec2(0.2930, 0.9341));
-
 // The share of a directional light that reaches a point. What blocks it is looked for in as wide a disc as its half shadow could be;
 // its mean distance gives the width of the half shadow here (Fernando 2005, "Percentage-closer soft shadows").
 float lit(int layer, vec3 position, vec3 facing, vec3 to_light) {
@@ -84,27 +75,34 @@ float lit(int layer, vec3 position, vec3 facing, vec3 to_light) {
     vec2 rise = -plane.xy / min(plane.z, -0.1 * extent.z * length(facing));
     float bias = 0.5 * texel_m / extent.z;
     vec2 reach = extent.w * extent.z / extent.xy;
+    float taps = floor(clamp(6.0 + 0.4 * extent.w * extent.z / texel_m, 8.0, 32.0));  // more for a softer light
     // Turned from pixel to pixel, so that few taps give grain, not bands (Jimenez 2014, interleaved gradient noise).
     float turn = 6.2831853 * fract(52.9829189 * fract(dot(floor(gl_FragCoord.xy), vec2(0.06711056, 0.00583715))));
-    mat2 turned = mat2(cos(turn), sin(turn), -sin(turn), cos(turn));
-    vec2 radius = max(reach * at.z, texel);
-    float blockers = 0.0, depth = 0.0;
-    for (int i = 0; i < 8; ++i) {
-        vec2 offset = radius * (turned * DISC8[i]);
+    // Points even on a disc: each a golden angle on, and farther out (Vogel 1979).
+    const mat2 onward = mat2(-0.7373688, 0.6754903, -0.6754903, -0.7373688);
+    vec2 radius = max(reach * at.z, texel), first = vec2(cos(turn), sin(turn)), towards = first;
+    float blockers = 0.0, depth = 0.0, i = 0.5;
+    do {
+        vec2 offset = radius * sqrt(i / taps) * towards;
         float d = textureLod(shadow_depth_map, vec3(at.xy + offset, layer), 0.0).r;
-        if (d < at.z + dot(rise, offset) - bias) {
-            blockers += 1.0;
-            depth += d;
-        }
-    }
+        float blocks = d < at.z + dot(rise, offset) - bias ? 1.0 : 0.0;
+        blockers += blocks;
+        depth += blocks * d;
+        towards = onward * towards;
+        i += 1.0;
+    } while (i < taps);
     if (blockers == 0.0) return 1.0;
     radius = max(reach * (at.z - depth / blockers), texel);
     float sum = 0.0;
-    for (int i = 0; i < 12; ++i) {
-        vec2 offset = radius * (turned * DISC12[i]);
+    i = 0.5;
+    towards = first;
+    do {
+        vec2 offset = radius * sqrt(i / taps) * towards;
         sum += texture(shadow_map, vec4(at.xy + offset, layer, at.z + dot(rise, offset) - bias));
-    }
-    return dot(facing, to_light) > 0.0 ? sum / 12.0 : 0.0;
+        towards = onward * towards;
+        i += 1.0;
+    } while (i < taps);
+    return dot(facing, to_light) > 0.0 ? sum / taps : 0.0;
 }
 
 #ifdef PANORAMA
