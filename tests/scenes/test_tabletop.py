@@ -267,10 +267,6 @@ def test_props_are_closed_and_of_their_size(kind: str) -> None:
         (lambda: Surroundings(color=(1, 2)), "surroundings.color must be linear red, green, blue"),
         (lambda: Lights(elevation_rad=-0.1), r"lights.elevation_rad must be in \[0.05, 1.5708\], got -0.1"),
         (lambda: Lights(lamps=Integers(0, 99)), r"lights.lamps must be in \[0, 16\]"),
-        (lambda: CameraRig(width=0), r"camera.width must be in \[1, 16384\], got 0"),
-        (lambda: CameraRig(fov_rad=60), r"camera.fov_rad must be in \[0.01, 3.1\], got 60"),
-        (lambda: CameraRig(distortion=(0, 0)), "camera.distortion must be the five numbers"),
-        (lambda: CameraRig(image_from_camera=[[1, 0, 0], [0, -1, 0], [0, 0, 1]]), "image_from_camera must be"),
     ],
 )
 def test_a_wrong_parameter_is_one_message_that_names_it(make: Any, message: str) -> None:
@@ -298,27 +294,3 @@ def test_a_mesh_of_ones_own(tmp_path: Path) -> None:
     assert np.allclose(crates[0].asset.box_object_m[1], (0.1, 0.06, 0.08))
     assert len(crates[0].asset.keypoints) == 8
     assert Limits().max_faces > 12
-
-
-# --- the camera -------------------------------------------------------------------------------------------------------
-
-
-def test_a_rig_stands_where_it_says() -> None:
-    rig = CameraRig(200, 100, fov_rad=1.0, distance_m=2.0, azimuth_rad=0.3, elevation_rad=0.5, roll_rad=0.2, aim_error_m=0.0)
-    camera = rig.draw(rng_for(0, 0), (0.1, 0.2, 0.3))
-    eye = camera.world_from_camera[:3, 3] - (0.1, 0.2, 0.3)
-    assert eye == pytest.approx(2 * np.array([math.cos(0.5) * math.cos(0.3), math.cos(0.5) * math.sin(0.3), math.sin(0.5)]))
-    at = lambda *xyz: project(camera, transform(camera.camera_from_world, np.array(xyz)))  # noqa: E731
-    assert at(0.1, 0.2, 0.3) == pytest.approx((100, 50))
-    up = at(0.1, 0.2, 0.31) - (100, 50)
-    # a camera turned clockwise shows the world turned counter-clockwise: what was above lies to the left of above
-    assert math.atan2(up[0], -up[1]) == pytest.approx(-0.2)
-
-
-def test_a_calibrated_rig_keeps_its_lens() -> None:
-    k = [[300.0, 0, 161.5], [0, 301.0, 119.5], [0, 0, 1]]
-    rig = CameraRig(320, 240, image_from_camera=k, distortion=[Uniform(-0.1, 0.1), 0.01, 0, 0, 0])
-    cameras = [rig.draw(rng_for(0, i), (0, 0, 0)) for i in range(3)]
-    assert all(np.array_equal(camera.image_from_camera, k) for camera in cameras)
-    assert len({camera.distortion[0] for camera in cameras}) == 3
-    assert all(camera.distortion[1:] == (0.01, 0, 0, 0) and abs(camera.distortion[0]) < 0.1 for camera in cameras)
