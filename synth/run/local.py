@@ -29,25 +29,28 @@ from synth.store import Store
 _DEATHS_OF_A_SAMPLE = 3
 _DEATHS_IN_A_ROW = 5  # of workers with no sample in hand, and nothing finished in between
 _POLL_S = 0.2  # how late a stop may be noticed
-_GRACE_S = 5.0
+_GRACE_S = 5.0  # for an idle worker to close its renderer
 
 
 @dataclass(frozen=True)
 class LocalExecutor(Executor):
-    """Options. workers: processes, 0 for one a core. block: samples that a worker makes at a time, None for a choice by their number.
-    threads: of each library in each worker, 0 for the cores divided by the workers."""
+    """Spawned processes on this machine.
+
+    workers: how many, 0 for one a core. block: samples that a worker makes at a time, None for a choice by their number. threads: that
+    each library may use in each worker, 0 for the cores divided by the workers.
+    """
 
     workers: int = 0
     block: int | None = None
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("workers", 0, 4096), ("block", 1, 1 << 20), ("threads", 0, 4096)):
+        for name, low in (("workers", 0), ("block", 1), ("threads", 0)):
             value = getattr(self, name)
-            if not (name == "block" and value is None) and (
-                isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high
-            ):
-                raise ConfigError(f"LocalExecutor: {name} must be a whole number in [{low}, {high}], got {value!r}")
+            if name == "block" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ConfigError(f"LocalExecutor: {name} must be a whole number from {low}, got {value!r}")
 
     def make(
         self, recipe: Recipe, store: Store, indices: Sequence[int], in_hand: Callable[[int], None], stop: Callable[[], bool]
@@ -75,6 +78,8 @@ class _Worker:
 
 @dataclass(eq=False)
 class _Pool:
+    """The workers of one run and what they have left to do."""
+
     recipe: Recipe
     store: Store
     blocks: deque[Block]

@@ -11,13 +11,15 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from synth.errors import ConfigError, SynthError
+from synth.recipe import Generator
 from synth.run.blocks import Block, Finished, make_block
+from synth.store import Store
 
 # Read by OpenMP, OpenBLAS, MKL, OpenCV, Mesa's llvmpipe, Lance and its runtimes when they are loaded.
 _THREAD_VARIABLES = (
@@ -85,17 +87,15 @@ def work(pipe: Connection, job: bytes) -> None:
                 if block is not None:
                     pipe.send(make_block(generator, store, block, begin))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except SynthError as error:
-        pipe.send(Broken(error))
+        return  # the coordinator is gone
     except Exception as error:
-        pipe.send(Broken(SynthError(f"a worker ended by {type(error).__name__}: {error}")))
-        raise
+        with suppress(OSError):
+            pipe.send(Broken(error if isinstance(error, SynthError) else SynthError(f"a worker ended by {type(error).__name__}: {error}")))
+        if not isinstance(error, SynthError):
+            raise
 
 
-def _open(job: bytes) -> tuple[Any, Any]:
-    from synth.recipe import Generator
-
+def _open(job: bytes) -> tuple[Generator, Store]:
     try:
         recipe, store = pickle.loads(job)
     except Exception as error:
@@ -104,5 +104,5 @@ def _open(job: bytes) -> tuple[Any, Any]:
             "that can be imported"
         ) from error
     generator = Generator(recipe)
-    _ = generator.renderer
+    _ = generator.renderer  # opens it
     return generator, store

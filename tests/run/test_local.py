@@ -188,7 +188,7 @@ def test_a_wrong_n_is_refused(store, n):
 
 @pytest.mark.parametrize("options", [{"workers": -1}, {"workers": 1.5}, {"block": 0}, {"threads": True}])
 def test_wrong_options_are_refused(options):
-    with pytest.raises(ConfigError, match=f"LocalExecutor: {next(iter(options))} must be a whole number"):
+    with pytest.raises(ConfigError, match=f"LocalExecutor: {next(iter(options))} must be a whole number from"):
         LocalExecutor(**options)
 
 
