@@ -64,6 +64,7 @@ vec3 srgb(vec3 linear) {
 // The share of a directional light that reaches a point. What blocks it is looked for in as wide a disc as its half shadow could be;
 // its mean distance gives the width of the half shadow here (Fernando 2005, "Percentage-closer soft shadows").
 float lit(int layer, vec3 position, vec3 facing, vec3 to_light) {
+    if (dot(facing, to_light) <= 0.0) return 0.0;  // though a normal texture may turn it to the light
     mat4 map_from_camera = shadow_from_camera[layer];
     vec4 extent = shadow_extent[layer];
     vec2 texel = 1.0 / vec2(textureSize(shadow_depth_map, 0).xy);
@@ -102,7 +103,7 @@ float lit(int layer, vec3 position, vec3 facing, vec3 to_light) {
         towards = onward * towards;
         i += 1.0;
     } while (i < taps);
-    return dot(facing, to_light) > 0.0 ? sum / taps : 0.0;
+    return sum / taps;
 }
 
 #ifdef PANORAMA
