@@ -44,8 +44,8 @@ def main(argv: Arguments | None = None) -> int:
             traceback.print_exc()
         print(f"synth: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("synth: stopped", file=sys.stderr)
+    except KeyboardInterrupt as error:  # a run says where it stopped
+        print(f"synth: {str(error) or 'stopped'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
