@@ -129,8 +129,9 @@ def _read_hdr(path: Path, max_pixels: int) -> F32:
     import cv2
 
     data = read_capped(path, MAX_BYTES)
-    size = re.search(rb"\n\n-Y (\d{1,6}) \+X (\d{1,6})\n", data[:4096])
-    if not data.startswith(b"#?") or not size:
+    # as OpenCV reads it: the size stands after the first FORMAT line and an empty one, so no other place can promise less than it reads
+    size = re.match(rb"#\?[^\n]*\n(?:(?!FORMAT=)[^\n]+\n)*FORMAT=32-bit_rle_rgbe\n\n-Y (\d{1,6}) \+X (\d{1,6})\n", data[:4096])
+    if not size:
         raise AssetError(f"{path}: is no Radiance .hdr file with rows from the top (-Y h +X w)")
     height, width = int(size[1]), int(size[2])
     if width != 2 * height or not height:

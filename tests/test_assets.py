@@ -108,16 +108,16 @@ def obj(faces: list[list[int]] = QUADS, vertices: np.ndarray = CORNERS, head: st
     return "\n".join(lines) + "\n"
 
 
-def ply(binary: bool, faces: list[list[int]] = QUADS, colors: bool = False) -> bytes:
-    kind = "binary_little_endian" if binary else "ascii"
+def ply(binary: bool, faces: list[list[int]] = QUADS, colors: bool = False, order: str = "<") -> bytes:
+    kind = {"<": "binary_little_endian", ">": "binary_big_endian"}[order] if binary else "ascii"
     extra = "property uchar red\nproperty uchar green\nproperty uchar blue\n" if colors else ""
     head = (
         f"ply\nformat {kind} 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\n{extra}"
         f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     ).encode()
     if binary:
-        rows = b"".join(struct.pack("<3f", *v) + (b"\xff\x80\x00" if colors else b"") for v in CORNERS)
-        return head + rows + b"".join(struct.pack(f"<B{len(f)}i", len(f), *f) for f in faces)
+        rows = b"".join(struct.pack(order + "3f", *v) + (b"\xff\x80\x00" if colors else b"") for v in CORNERS)
+        return head + rows + b"".join(struct.pack(f"{order}B{len(f)}i", len(f), *f) for f in faces)
     rows_text = [" ".join(map(str, v)) + (" 255 128 0" if colors else "") for v in CORNERS.tolist()]
     return head + "\n".join([*rows_text, *(f"{len(f)} " + " ".join(map(str, f)) for f in faces)]).encode() + b"\n"
 
@@ -141,8 +141,10 @@ FILES = {
     "mixed.obj": obj([*QUADS[:3], *FACES[6:].tolist()]).encode(),
     "ascii.ply": ply(False),
     "binary.ply": ply(True),
+    "big_endian.ply": ply(True, order=">"),
     "triangles.ply": ply(True, FACES.tolist()),
     "ascii.stl": stl(False),
+    "two.stl": stl(False).replace(b"endfacet", b"endfacet\nendsolid box\nsolid rest", 1),
     "binary.stl": stl(True),
 }
 
@@ -317,6 +319,12 @@ def test_a_missing_or_damaged_texture_warns_and_leaves_a_plain_color(content: by
 def test_a_missing_material_file_warns(tmp_path: Path) -> None:
     with pytest.warns(AssetWarning, match=r"material file 'gone\.mtl' is missing"):
         load_asset(write(tmp_path, "box.obj", obj(head="mtllib gone.mtl")))
+
+
+def test_a_material_that_no_file_has_warns(tmp_path: Path) -> None:
+    write(tmp_path, "box.mtl", "newmtl wood\nKd 1 0 0\n")
+    with pytest.warns(AssetWarning, match=r"box\.obj: no material file has 'glass'; a plain colour stands in"):
+        load_asset(write(tmp_path, "box.obj", obj(head="mtllib box.mtl").replace("f ", "usemtl glass\nf ", 1)))
 
 
 # --- bad files --------------------------------------------------------------------------------------------------------
@@ -628,6 +636,7 @@ def test_hdris_are_linear_rgb_and_bad_ones_one_message(tmp_path: Path) -> None:
     cases = {
         "a.exr": (b"v/1\x01", "EXR is not read; convert it"),
         "cut.hdr": (data[:-20], "is damaged or truncated"),
+        "two.hdr": (data.replace(b"\nFORMAT", b"\n\n-Y 4 +X 8\nFORMAT"), r"is no Radiance \.hdr file"),
         "no.hdr": (b"nothing", r"is no Radiance \.hdr file"),
         "bomb.hdr": (data.replace(b"-Y 4 +X 8", b"-Y 90000 +X 180000"), "over the cap"),
         "square.hdr": ((tmp_path / "square.hdr").read_bytes(), "twice as wide as high, got 4 x 4"),

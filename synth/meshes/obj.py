@@ -45,6 +45,9 @@ def read_obj(data: bytes, folder: Folder) -> list[Part]:
     for library in re.findall(r"(?m)^mtllib (.+?)[ \t]*$", text):
         if library not in folder.texts and not folder.refused:
             warn(f"{folder.path}: material file '{library}' is missing; a plain colour stands in for it")
+    made = {name.strip() for mtl in folder.texts.values() for name in re.findall(r"(?m)^\s*newmtl\s+(.+)$", mtl.decode("utf-8", "replace"))}
+    if unknown := sorted(set(re.findall(r"(?m)^usemtl (.+?)[ \t]*$", text)) - made) if made else []:
+        warn(f"{folder.path}: no material file has {', '.join(map(repr, unknown))}; a plain colour stands in")
     materials: dict[int, Material] = {}
     parts = []
     for mesh in geometry.values():
