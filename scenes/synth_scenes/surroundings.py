@@ -128,7 +128,7 @@ class Lights:
                 float(draw(self.angle_rad, rng, "angle_rad")),
             )
         ]
-        for i in range(draw(self.lamps, rng, "lamps")):
+        for i in range(int(draw(self.lamps, rng, "lamps"))):
             lamp = rng.child("lamp", i)
             direction = _toward(lamp.child("azimuth").uniform(-math.pi, math.pi), draw(self.lamp_elevation_rad, lamp, "elevation_rad"))
             distance = float(draw(self.lamp_distance_m, lamp, "distance_m"))

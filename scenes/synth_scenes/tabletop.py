@@ -175,8 +175,8 @@ class Tabletop:
     def compose(self, rng: Stream) -> World:
         """A table with bodies on it, the labelled ones first."""
         table, is_round = self.table.draw(rng.child("table"))
-        objects = [self._object(rng.child("object", i)) for i in range(draw(self.objects, rng, "objects"))]
-        count = draw(self.distractors, rng, "distractors") if self.distractor_kinds else 0
+        objects = [self._object(rng.child("object", i)) for i in range(int(draw(self.objects, rng, "objects")))]
+        count = int(draw(self.distractors, rng, "distractors")) if self.distractor_kinds else 0
         things = objects + [self._distractor(rng.child("distractor", i)) for i in range(count)]
         area = Area(draw(self.area_width_m, rng, "area_width_m"), draw(self.area_depth_m, rng, "area_depth_m"), is_round)
         rests, names = [thing.rest for thing in things], [thing.asset.name for thing in things]

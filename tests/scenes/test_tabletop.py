@@ -136,7 +136,7 @@ def test_categories_are_those_of_the_kinds_in_order_and_all_occur() -> None:
 
 
 def test_counts_and_sizes_are_as_asked() -> None:
-    few = Tabletop(objects=4, distractors=2, upright=1.0, camera=CameraRig(320, 200))
+    few = Tabletop(objects=4.0, distractors=2.0, upright=1.0, camera=CameraRig(320, 200))
     for index in range(5):
         made = few.compose(rng_for(0, index))
         assert [b.category is not None for b in made.bodies] == [True] * 4 + [False] * 3
