@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -112,8 +113,10 @@ def pipeline_against_rendering(rounds: int = 6, size: int = 16) -> dict[str, flo
 
 
 def steady_rate(workers: int, n: int, seed: int) -> dict[str, float]:
-    """Samples a second of a whole run, and without its start: from the moment that every worker has warmed up."""
+    """Samples a second of a whole run, and without its start: from the moment that every worker has warmed up. And CPU seconds a sample,
+    start-up included, which tell whether workers are in each other's way or whether the machine had other things to do."""
     told: list[tuple[float, int]] = []
+    spent_s = _cpu_s()
 
     def tell(tally: Tally) -> None:
         told.append((time.perf_counter(), tally.made))
@@ -124,7 +127,13 @@ def steady_rate(workers: int, n: int, seed: int) -> dict[str, float]:
         whole = n / (time.perf_counter() - begun_s)
     first = next((at_s, made) for at_s, made in told if made >= 12 * workers)
     last = next((at_s, made) for at_s, made in told if made >= n - 4 * workers)  # before the first worker runs out of work
-    return {"whole": whole, "steady": (last[1] - first[1]) / (last[0] - first[0])}
+    return {"whole": whole, "steady": (last[1] - first[1]) / (last[0] - first[0]), "cpu_s": (_cpu_s() - spent_s) / n}
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of the children that have ended."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
 def resident_mib(counts: Sequence[int] = (100, 1000)) -> list[float]:
@@ -170,7 +179,7 @@ def bench(n: int = 128, counts: Sequence[int] = (100, 1000)) -> list[dict[str, A
         rows.append(
             {
                 "what": f"two workers / one, {'after start-up' if kind == 'steady' else 'start-up included'} ({n} samples a worker)",
-                "measured": f"{two[kind]:.2f} / {one[kind]:.2f} samples/s",
+                "measured": f"{two[kind]:.2f} / {one[kind]:.2f} samples/s at {two['cpu_s']:.2f} / {one['cpu_s']:.2f} CPU s each",
                 "ratio": two[kind] / one[kind],
                 "target": "at least 1.6" if kind == "steady" else "",
             }
