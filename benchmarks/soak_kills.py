@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "run"))
 
 import kills  # the storms that the tests run once, short
 
-SAMPLES = 120
+SAMPLES = 400  # enough for ten kills to land before a run is done
 
 
 def soak(rounds: int = 4, kills_a_round: int = 10) -> dict[str, int]:
