@@ -14,7 +14,6 @@ import numpy as np
 from synth.geometry import convex_hull, least_area_rectangle, project, rays, transform
 from synth.raster import Shown, coverage, fragments, shown
 from synth.types import (
-    F32,
     F64,
     Body,
     Bool,
@@ -34,7 +33,7 @@ from synth.types import (
 )
 
 KEYPOINT_TOLERANCE = 0.015
-"""A keypoint is seen if the surface at its pixel is nearer to it along z than this share of the object's diameter."""
+"""A keypoint is hidden by its own object if a surface of it lies more than this share of the object's diameter in front, along z."""
 
 _COARSE_PX = 2048  # silhouettes wider than the kept window are counted on a canvas of this size
 
@@ -47,26 +46,24 @@ def annotate(world: World, frame: Frame, keypoint_tolerance: float = KEYPOINT_TO
     return Draft(
         image=frame.rgb,
         instance=renumber[frame.instance],
-        instances=tuple(
-            _draft_instance(world.camera, body, category, frame.instance == i + 1, frame.depth_m, keypoint_tolerance)
-            for i, body, category in labelled
-        ),
+        instances=tuple(_draft_instance(world.camera, body, category, keypoint_tolerance) for _, body, category in labelled),
         depth_m=frame.depth_m,
         normals=frame.normals,
         camera=world.camera,
     )
 
 
-def _draft_instance(camera: Camera, body: Body, category: Category, mask: Bool, depth_m: F32, tolerance: float) -> DraftInstance:
+def _draft_instance(camera: Camera, body: Body, category: Category, tolerance: float) -> DraftInstance:
     camera_from_object = camera.camera_from_world @ body.world_from_object
-    silhouette, outline_xy = _silhouette(camera, body, camera_from_object)
+    parts = [shown(camera, mesh, material, camera_from_object) for mesh, material in body.parts]
+    silhouette, outline_xy = _silhouette(camera, parts)
     by_name = {keypoint.name: keypoint for keypoint in body.asset.keypoints}
     keypoints = [by_name[name] for name in category.keypoints]
     xyz = transform(camera_from_object, np.array([k.xyz_object_m for k in keypoints], dtype=np.float64).reshape(-1, 3))
     front = xyz[:, 2] > 0
     xy = np.zeros((len(keypoints), 2))
     xy[front] = project(camera, xyz[front])
-    near_surface = _near_surface(xy, xyz[:, 2], mask, depth_m, tolerance * body.asset.diameter_m)
+    before = _before_surface(camera, parts, xy, xyz[:, 2], tolerance * body.asset.diameter_m)
     return DraftInstance(
         category=category,
         asset=body.asset.name,
@@ -74,7 +71,7 @@ def _draft_instance(camera: Camera, body: Body, category: Category, mask: Bool, 
         outline_xy=outline_xy,
         keypoint_xy=xy,
         keypoint_front=front,
-        keypoint_surface=near_surface | np.array([k.inside for k in keypoints], dtype=np.bool_),
+        keypoint_surface=before | np.array([k.inside for k in keypoints], dtype=np.bool_),
         keypoint_xyz_m=xyz,
         camera_from_object=camera_from_object,
         box3d_object_m=body.asset.box_object_m,
@@ -84,9 +81,8 @@ def _draft_instance(camera: Camera, body: Body, category: Category, mask: Bool, 
 # --- silhouettes ------------------------------------------------------------------------------------------------------
 
 
-def _silhouette(camera: Camera, body: Body, camera_from_object: F64) -> tuple[Window, F64]:
+def _silhouette(camera: Camera, parts: Sequence[Shown]) -> tuple[Window, F64]:
     """All the body would cover alone, and the corners of its hull in px."""
-    parts = [shown(camera, mesh, material, camera_from_object) for mesh, material in body.parts]
     corners = np.concatenate([part.corners_px for part in parts])
     if not len(corners):
         return Window(np.zeros((0, 0), dtype=np.bool_), 0, 0), np.zeros((0, 2))
@@ -137,28 +133,25 @@ def _around(xy: F64, mask: Bool, reach: int) -> tuple[Index, Index, Bool]:
     return row, column, there & mask[row, column]
 
 
-def _near_surface(xy: F64, z_m: F64, mask: Bool, depth_m: F32, tolerance_m: float) -> Bool:
-    """(k,) whether one of the 3 x 3 pixels around the point shows a surface of the object that is as deep at the point as the point.
+def _before_surface(camera: Camera, parts: Sequence[Shown], xy: F64, z_m: F64, tolerance_m: float) -> Bool:
+    """(k,) whether no surface of the body itself lies more than the tolerance in front of points at xy (k, 2) px and depth z_m (k,).
 
-    A pixel's surface is continued to the point along its slope, taken from its neighbours (inverse depth is linear in the picture on
-    a plane): seen at a grazing angle, one pixel's step in depth can exceed the tolerance, and a corner lies up to one pixel off the
-    centres that show it.
+    Taken from the triangles at the very point, not from the depth of pixels around it: at a grazing angle or beside a step that depth
+    is another one. Whether another body hides the point is for the mask to say, which stages may still change.
     """
-    row, column, holds = _around(xy, mask, 2)
-    inverse = np.where(holds, 1 / np.where(holds, depth_m[row, column], 1.0), np.nan)
-    middle = inverse[:, 1:4, 1:4]
-    none = np.zeros_like(middle)
-    slopes_x = [none, inverse[:, 1:4, 2:5] - middle, middle - inverse[:, 1:4, 0:3]]
-    slopes_y = [none, inverse[:, 2:5, 1:4] - middle, middle - inverse[:, 0:3, 1:4]]
-    step = np.arange(-1, 2) + 0.5
-    within = xy - np.floor(xy)
-    dx, dy = (within[:, 0, None] - step)[:, None, :], (within[:, 1, None] - step)[:, :, None]
-    near = np.zeros(len(xy), dtype=np.bool_)
-    for slope_x in slopes_x:
-        for slope_y in slopes_y:
-            there = 1 / np.maximum(middle + slope_x * dx + slope_y * dy, 1e-9)
-            near |= (np.abs(there - z_m[:, None, None]) <= tolerance_m).any(axis=(1, 2))
-    return near
+    before = np.ones(len(xy), dtype=np.bool_)
+    for part in parts:
+        a, b, c = (np.ascontiguousarray(part.corners_px[:, i].T) for i in range(3))
+        low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+        x, y = xy[:, :1], xy[:, 1:]
+        point, triangle = np.nonzero((low[0] <= x) & (x <= high[0]) & (low[1] <= y) & (y <= high[1]))
+        a, b, c = (corner[:, triangle] - xy[point].T for corner in (a, b, c))
+        ab, bc, ca = (u[0] * v[1] - u[1] * v[0] for u, v in ((a, b), (b, c), (c, a)))
+        covers = (((ab >= 0) & (bc >= 0) & (ca >= 0)) | ((ab <= 0) & (bc <= 0) & (ca <= 0))) & (ab + bc + ca != 0)
+        point, face = point[covers], part.face[triangle[covers]]
+        weights, there_m = part.surface(face, rays(camera, xy[point]))
+        before[point[part.kept_by_alpha(face, weights) & (there_m < z_m[point] - tolerance_m)]] = False
+    return before
 
 
 def _keypoints(item: DraftInstance, mask: Bool) -> Keypoints:

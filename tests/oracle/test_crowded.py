@@ -34,9 +34,6 @@ def test_maps_and_labels_through_a_lens(bent: Cases, index: int) -> None:
     bent[index].labels.assert_exact()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="annotate continues depth across steps of the body itself: 2 % of the clear keypoints have a wrong v"
-)
 def test_keypoint_visibility(cases: Cases, bent: Cases) -> None:
     (cases.total(SAMPLES) + bent.total(BENT_SAMPLES)).assert_exact()
 

@@ -22,9 +22,6 @@ def test_maps_and_labels(cases: Cases, index: int) -> None:
     cases[index].labels.assert_exact()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="annotate continues depth across steps of the body itself: 2 % of the clear keypoints have a wrong v"
-)
 def test_keypoint_visibility(cases: Cases) -> None:
     cases.total(SAMPLES).assert_exact()
 

@@ -117,7 +117,6 @@ def test_a_plate_of_whole_pixels(renderer: Renderer) -> None:
     assert np.abs(frame.depth_m[want] - 1).max() < 1e-6
 
 
-@pytest.mark.xfail(strict=True, reason="annotate continues the step's slope down to the point")
 def test_a_point_under_a_step(renderer: Renderer) -> None:
     """A stair of two treads seen from above, 10 and 5 cm over a point one pixel beside the riser: the lower tread hides it."""
     stair = trimesh.util.concatenate(
