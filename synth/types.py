@@ -460,7 +460,7 @@ class DraftInstance:
     """One labelled object while stages move it. All in px of the draft's image.
 
     silhouette: all it would cover alone, out of frame too. outline_xy (n, 2): points whose box is the box of the whole silhouette.
-    keypoint_xy (k, 2); keypoint_front (k,): in front of the camera; keypoint_surface (k,): on the surface that faces the camera, not behind the object itself;
+    keypoint_xy (k, 2); keypoint_front (k,): in front of the camera; keypoint_surface (k,): not hidden by the object itself;
     keypoint_xyz_m (k, 3) camera frame. box3d: centre and size (3,) in the object frame, metres.
     """
 
