@@ -1,7 +1,7 @@
 """The pipeline, from compose to committed: against rendering alone, on two workers against one, and its memory over many samples.
 
 Scene tabletop with renderer pyrender, 640x480, one thread a process, wall and CPU time:
-python benchmarks/bench_pipeline.py
+python -m benchmarks pipeline
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks.measure import Row
 from synth.annotate import annotate, finish
 from synth.protocols import Scene
 from synth.rand import Stream, rng_for
@@ -155,55 +156,26 @@ def resident_mib(counts: Sequence[int] = (100, 1000)) -> list[float]:
     return found
 
 
-def bench(n: int = 128, counts: Sequence[int] = (100, 1000)) -> list[dict[str, Any]]:
-    """All of it. A row: what, measured (with its unit), ratio and target where there are such."""
+def bench(n: int = 128, counts: Sequence[int] = (100, 1000)) -> tuple[str, str, list[Row]]:
+    """All of it."""
     s = alone(pipeline_against_rendering)
     steps = ", ".join(f"{name} {s[f'{name}_cpu_s'] * 1e3:.0f}" for name in ("compose", "annotate", "finish", "encode"))
-    rows: list[dict[str, Any]] = [
-        {"what": "rendering alone", "measured": f"{s['render_wall_s'] * 1e3:.0f} ms wall, {s['render_cpu_s'] * 1e3:.0f} ms CPU a sample"},
-        {
-            "what": "compose to committed / rendering alone (wall)",
-            "measured": f"{s['pipeline_wall_s'] * 1e3:.0f} ms",
-            "ratio": s["pipeline_wall_s"] / s["render_wall_s"],
-            "target": "at most 1.3",
-        },
-        {
-            "what": "compose to committed / rendering alone (CPU)",
-            "measured": f"{s['pipeline_cpu_s'] * 1e3:.0f} ms ({steps})",
-            "ratio": s["pipeline_cpu_s"] / s["render_cpu_s"],
-            "target": "at most 1.3",
-        },
-    ]
+    rows = []
+    for clock in ("wall", "cpu"):
+        whole_s, render_s = s[f"pipeline_{clock}_s"], s[f"render_{clock}_s"]
+        measured = f"{whole_s * 1e3:.0f} / {render_s * 1e3:.0f} ms a sample" + (f" ({steps})" if clock == "cpu" else "")
+        rows.append(Row(f"compose to committed / rendering alone, {clock}", measured, whole_s / render_s, at_most=1.3))
     one, two = steady_rate(1, n, 1), steady_rate(2, 2 * n, 2)
-    for kind in ("steady", "whole"):
+    for kind, when in (("steady", "after start-up"), ("whole", "start-up included")):
         rows.append(
-            {
-                "what": f"two workers / one, {'after start-up' if kind == 'steady' else 'start-up included'} ({n} samples a worker)",
-                "measured": f"{two[kind]:.2f} / {one[kind]:.2f} samples/s at {two['cpu_s']:.2f} / {one['cpu_s']:.2f} CPU s each",
-                "ratio": two[kind] / one[kind],
-                "target": "at least 1.6" if kind == "steady" else "",
-            }
+            Row(
+                f"two workers / one, {when} ({n} samples a worker)",
+                f"{two[kind]:.2f} / {one[kind]:.2f} samples/s at {two['cpu_s']:.2f} / {one['cpu_s']:.2f} CPU s each",
+                two[kind] / one[kind],
+                at_least=1.6 if kind == "steady" else None,
+            )
         )
     before, after = alone(resident_mib, counts)
-    rows.append(
-        {
-            "what": f"resident memory after {counts[1]} / {counts[0]} samples, meshes changing",
-            "measured": f"{after:.0f} / {before:.0f} MiB",
-            "ratio": after / before,
-            "target": "at most 1.1",
-        }
-    )
-    return rows
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = ["| | measured | ratio | target |", "|---|---|---|---|"]
-    for row in rows:
-        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
-        lines.append(f"| {row['what']} | {row['measured']} | {ratio} | {row.get('target', '')} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table(bench()))
+    what = f"resident memory after {counts[1]} / {counts[0]} samples, meshes changing"
+    rows.append(Row(what, f"{after:.0f} / {before:.0f} MiB", after / before, at_most=1.1))
+    return "Pipeline", "Scene tabletop, renderer pyrender, 640x480 (memory: 320x240), one thread a process.", rows

@@ -3,7 +3,7 @@
 Ten scanned objects on a table at 640x480, one distant light with shadow. What stock cannot do (light from a panorama) is timed apart.
 CPU time is the measure: it is what a worker has to spend, and it does not depend on how many cores the driver may use.
 
-python benchmarks/bench_render.py
+python -m benchmarks render
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 import os
 import statistics
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import Row, timed
 from synth.assets import load_asset
 from synth.geometry import look_at
 from synth.render.pyrender import PyrenderSpec
@@ -27,21 +27,6 @@ from synth.types import Asset, Body, Camera, Category, DirectionalLight, Environ
 ASSETS = Path(__file__).parent.parent / "scenes" / "synth_scenes" / "assets"
 ROUNDS, FRAMES = 5, 4
 TARGET_ANTIALIASED, TARGET_PLAIN = 2.0, 3.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; medians over rounds, for one frame. ratio: stock's CPU time over this one's."""
-
-    name: str
-    cpu_ms: float
-    wall_ms: float
-    ratio: float
-    target: float | None = None
-
-    def __str__(self) -> str:
-        verdict = "" if self.target is None else f"  at least {self.target:.1f}: {'met' if self.ratio >= self.target else 'MISSED'}"
-        return f"{self.name:<62} {self.cpu_ms:8.1f} {self.wall_ms:8.1f} {self.ratio:6.2f}{verdict}"
 
 
 def bench_world() -> World:
@@ -110,44 +95,35 @@ def stock_pyrender(world: World) -> Callable[[], Any]:
     return draw
 
 
-def run() -> list[Row]:
-    """The table, stock first. Contestants take turns, so that a slower minute slows all."""
+def bench() -> tuple[str, str, list[Row]]:
+    """Contestants take turns, so that a slower minute slows all. Medians; ratios of CPU time."""
     world = bench_world()
     panorama = np.random.default_rng(0).uniform(0, 1, (512, 1024, 3)).astype(np.float32)
     surrounded = replace(world, environment=Environment(hdri=panorama))
     smooth, plain = PyrenderSpec(antialias=True).open(), PyrenderSpec(antialias=False).open()
+    stock = "stock pyrender: colour (4x multisampled, shadow), then SEG"
     contestants: dict[str, tuple[Callable[[], Any], float | None]] = {
-        "stock pyrender: colour (4x multisampled, shadow) + SEG": (stock_pyrender(world), None),
-        "ours, antialias: colour + instance + depth + normals": (lambda: smooth.render(world, normals=True), TARGET_ANTIALIASED),
-        "ours, plain: colour + instance + depth + normals": (lambda: plain.render(world, normals=True), TARGET_PLAIN),
-        "ours, antialias, with light from a panorama": (lambda: smooth.render(surrounded, normals=True), None),
-        "ours, plain, with light from a panorama": (lambda: plain.render(surrounded, normals=True), None),
+        stock: (stock_pyrender(world), None),
+        "ours with anti-aliasing: colour, instance, depth, normals": (lambda: smooth.render(world, normals=True), TARGET_ANTIALIASED),
+        "ours without: colour, instance, depth, normals": (lambda: plain.render(world, normals=True), TARGET_PLAIN),
+        "ours with anti-aliasing and light from a panorama": (lambda: smooth.render(surrounded, normals=True), None),
+        "ours without, and light from a panorama": (lambda: plain.render(surrounded, normals=True), None),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for draw, _ in contestants.values():
         draw()  # uploads and compiles
     for _ in range(ROUNDS):
         for name, (draw, _) in contestants.items():
-            cpu, wall = time.process_time(), time.perf_counter()
-            for _ in range(FRAMES):
-                draw()
-            times[name].append(((time.process_time() - cpu) / FRAMES * 1e3, (time.perf_counter() - wall) / FRAMES * 1e3))
-    medians = {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in times.items()}
-    stock_cpu_ms = next(iter(medians.values()))[0]
+            wall_s, cpu_s = timed(lambda draw=draw: [draw() for _ in range(FRAMES)])
+            times[name].append((cpu_s / FRAMES * 1e3, wall_s / FRAMES * 1e3))
     smooth.close()
     plain.close()
-    return [Row(name, cpu, wall, stock_cpu_ms / cpu, contestants[name][1]) for name, (cpu, wall) in medians.items()]
-
-
-def table(rows: list[Row]) -> str:
-    """For people."""
-    triangles = sum(len(mesh.faces) for body in bench_world().bodies for mesh in body.asset.meshes)
+    rows = []
+    for name, (_, target) in contestants.items():
+        cpu_ms, wall_ms = (statistics.median(column) for column in zip(*times[name], strict=True))
+        ratio = statistics.median(theirs[0] / ours[0] for theirs, ours in zip(times[stock], times[name], strict=True))
+        rows.append(Row(name, f"{cpu_ms:.0f} ms CPU, {wall_ms:.0f} ms wall", None if name == stock else ratio, at_least=target))
+    triangles = sum(len(mesh.faces) for body in world.bodies for mesh in body.asset.meshes)
     threads = os.environ.get("LP_NUM_THREADS", "as many as cores")
-    head = f"one frame, 640x480, 10 scanned objects, {triangles} triangles; driver threads: {threads}"
-    return "\n".join([head, f"{'':<62} {'CPU ms':>8} {'wall ms':>8} {'ratio':>6}", *map(str, rows)])
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-    os.environ.setdefault("PYGLET_HEADLESS", "1")
-    print(table(run()))
+    note = f"One frame, 640x480, 10 scanned objects on a table, {triangles} triangles, one shadowed light; driver threads: {threads}."
+    return "Rendering", f"{note} Ratio: stock's CPU time over ours.", rows

@@ -1,6 +1,6 @@
 """The store against a folder of JPEGs with one JSON of labels: the same samples, in one run, wall and CPU time.
 
-python benchmarks/bench_store.py
+python -m benchmarks store
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import Row, timed
 from synth.digest import label_digest
 from synth.formats import coco
 from synth.record import Output, decode_image, encode_image
@@ -158,41 +158,31 @@ def write_store(folder: Path, samples: Sequence[Sample]) -> Store:
     return store
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _side_by_side(name: str, ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> dict[str, Any]:
+def _side_by_side(what: str, ours: Callable[[], object], theirs: Callable[[], object], repeats: int, at_most: float) -> list[Row]:
     """Both in turn, `repeats` times; medians of the times and of the ratios of neighbours, so that a busy machine hits both."""
-    pairs = [(_timed(ours), _timed(theirs)) for _ in range(repeats)]
-    times = {
-        "store_wall_s": statistics.median(o[0] for o, _ in pairs),
-        "store_cpu_s": statistics.median(o[1] for o, _ in pairs),
-        "folder_wall_s": statistics.median(t[0] for _, t in pairs),
-        "folder_cpu_s": statistics.median(t[1] for _, t in pairs),
-        "wall_ratio": statistics.median(o[0] / t[0] for o, t in pairs),
-        "cpu_ratio": statistics.median(o[1] / t[1] for o, t in pairs),
-    }
-    return {"what": name, **times}
+    pairs = [(timed(ours), timed(theirs)) for _ in range(repeats)]
+    rows = []
+    for i, clock in enumerate(("wall", "CPU")):
+        store_s, folder_s = (statistics.median(pair[who][i] for pair in pairs) for who in (0, 1))
+        ratio = statistics.median(ours[i] / theirs[i] for ours, theirs in pairs)
+        rows.append(Row(f"{what}, {clock}", f"store {store_s * 1e3:.0f} ms, folder {folder_s * 1e3:.0f} ms", ratio, at_most=at_most))
+    return rows
 
 
-def bench(count: int = 512, batch: int = 64, repeats: int = 7) -> list[dict[str, Any]]:
-    """A row each for writing `count` samples and for reading random batches of `batch` with pixels and labels."""
+def bench(count: int = 512, batch: int = 64, repeats: int = 7) -> tuple[str, str, list[Row]]:
+    """Writing `count` samples, and reading random batches of `batch` with pixels and labels."""
     samples = make_samples(count)
     with tempfile.TemporaryDirectory() as name:
         root, turns = Path(name), iter(range(10**6))
         write_store(root / "warm", samples[:64])
         write_folder(root / "warm_folder", samples[:64])
-        rows = [
-            _side_by_side(
-                f"write {count} samples",
-                lambda: write_store(root / f"store{next(turns)}", samples),
-                lambda: write_folder(root / f"folder{next(turns)}", samples),
-                min(repeats, 5),
-            )
-        ]
+        rows = _side_by_side(
+            f"write {count} samples",
+            lambda: write_store(root / f"store{next(turns)}", samples),
+            lambda: write_folder(root / f"folder{next(turns)}", samples),
+            min(repeats, 5),
+            1.3,
+        )
         store = write_store(root / "store", samples)
         write_folder(root / "folder", samples)
         labels = json.loads((root / "folder" / "labels.json").read_text())
@@ -204,28 +194,17 @@ def bench(count: int = 512, batch: int = 64, repeats: int = 7) -> list[dict[str,
             assert (ours.image == theirs.image).all()
         picks = [rng.permutation(count)[:batch].tolist() for _ in range(2 * repeats)]
         ours_turn, theirs_turn = iter(picks), iter(picks)
-        rows.append(
-            _side_by_side(
-                f"read a random batch of {batch}",
-                lambda: read[next(ours_turn)],
-                lambda: read_folder(root / "folder", labels, next(theirs_turn)),
-                2 * repeats,
-            )
+        rows += _side_by_side(
+            f"read a random batch of {batch}",
+            lambda: read[next(ours_turn)],
+            lambda: read_folder(root / "folder", labels, next(theirs_turn)),
+            2 * repeats,
+            1.0,
         )
-        wall, cpu = _timed(lambda: coco.export(read, root / "coco"))
-        rows.append({"what": f"export {count} samples to COCO", "store_wall_s": wall, "store_cpu_s": cpu})
-    return rows
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = ["| | store wall s | cpu s | folder wall s | cpu s | wall ratio | cpu ratio |", "|---|---|---|---|---|---|---|"]
-    names = ("store_wall_s", "store_cpu_s", "folder_wall_s", "folder_cpu_s", "wall_ratio", "cpu_ratio")
-    for row in rows:
-        cells = [f"{row[name]:.3f}" if name in row else "" for name in names]
-        lines.append(f"| {row['what']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table(bench()))
+        wall_s, cpu_s = timed(lambda: coco.export(read, root / "coco"))
+        rows.append(Row(f"export {count} samples to COCO", f"{wall_s:.2f} s wall, {cpu_s:.2f} s CPU"))
+    return (
+        "Store",
+        "640x480 JPEGs with ten fully labelled objects each; the folder holds the same JPEGs and one JSON.",
+        rows,
+    )

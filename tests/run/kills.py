@@ -1,4 +1,4 @@
-"""Storms for runs: kill -9 at random moments, then the same call until it is done. Short in the tests, long in benchmarks/soak_kills.py.
+"""Storms for runs: kill -9 at random moments, then the same call until it is done. Short in the tests, long in benchmarks/soak.py.
 
 `python kills.py STORE N WORKERS` is the coordinator that gets killed.
 """

@@ -1,6 +1,6 @@
 """kill -9 and Ctrl-C against runs, many times over: each run must end whole, every sample once and equal to a fresh one.
 
-python benchmarks/soak_kills.py [ROUNDS [KILLS]]
+python -m benchmarks.soak [ROUNDS [KILLS]]
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "run"))
 
 import kills  # the storms that the tests run once, short
+
+from benchmarks.measure import keep
 
 SAMPLES = 400  # enough for ten kills to land before a run is done
 
@@ -57,4 +59,6 @@ def interrupts(folder: Path, count: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    print(", ".join(f"{count} {what}" for what, count in soak(*map(int, sys.argv[1:3])).items()))
+    survived = ", ".join(f"{count} {what}" for what, count in soak(*map(int, sys.argv[1:3])).items())
+    print(survived)
+    keep("Soak", f"{survived}: every run ended whole, each sample once and equal to a fresh one.")

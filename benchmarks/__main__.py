@@ -1,0 +1,21 @@
+"""`make bench`: all benchmarks, one after the other, printed and kept in RESULTS.md. Names choose some: python -m benchmarks render."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from benchmarks.measure import keep, machine, table
+
+NAMES = ("render", "pipeline", "store")
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or list(NAMES)
+    print(machine(), flush=True)
+    parts = []
+    for name in chosen:
+        module = importlib.import_module(f"benchmarks.bench_{name}")
+        parts.append(table(*module.bench()))
+        print(f"\n{parts[-1]}", flush=True)
+    if chosen == list(NAMES):
+        keep("Bench", "\n\n".join(parts))
