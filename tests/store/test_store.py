@@ -189,7 +189,7 @@ if os.fork() == 0:
     try:
         samples[0]
     except Exception as error:
-        print(type(error).__name__, error)
+        print(type(error).__name__, error, flush=True)  # _exit flushes nothing
     os._exit(0)
 os.wait()
 """
