@@ -140,21 +140,35 @@ def clip_near(triangles_m: F64, near_m: float) -> tuple[F64, Index]:
 
 def subdivide(triangles_m: F64, camera: Camera, edge_px: float) -> tuple[F64, Index]:
     """Triangles (t, 3, 3) in front of the camera, split at mid-edges until none looks longer than `edge_px`, so that a lens may bend
-    them, and the index (s,) of the triangle each comes from. Those far outside the frame are left as they are."""
+    them, and the index (s,) of the triangle each comes from. Those far outside the frame are left as they are.
+
+    Whether an edge is split depends on the edge alone, so neighbours split a shared one alike and no gap opens between them.
+    """
     done, sources, source = [], [], np.arange(len(triangles_m))
     margin = max(camera.width, camera.height)
     frame = np.array([camera.width, camera.height])
     for _ in range(12):
         xy = project(camera, triangles_m)
-        longest = np.linalg.norm(xy - np.roll(xy, 1, axis=1), axis=-1).max(axis=1)
         far = (xy.max(axis=1) < -margin).any(axis=1) | (xy.min(axis=1) > frame + margin).any(axis=1)
-        split = (longest > edge_px) & ~far
-        done.append(triangles_m[~split])
-        sources.append(source[~split])
-        a, b, c = np.moveaxis(triangles_m[split], 1, 0)
-        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
-        triangles_m = np.concatenate([np.stack(t, axis=1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-        source = np.tile(source[split], 4)
+        long = (np.linalg.norm(np.roll(xy, -1, axis=1) - xy, axis=-1) > edge_px) & ~far[:, None]  # edge i: from corner i to i + 1
+        count = long.sum(axis=1)
+        done.append(triangles_m[count == 0])
+        sources.append(source[count == 0])
+        pieces, pieces_of = [], []
+        for splits in (1, 2, 3):
+            index = np.flatnonzero(count == splits)
+            # Turn each so that edge ab is long, and where two are, ca is not.
+            first = np.argmax(long[index] & (np.roll(~long[index], 1, axis=1) | (splits != 2)), axis=1)
+            a, b, c = (triangles_m[index, (first + i) % 3] for i in range(3))
+            ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+            split = {
+                1: [(a, ab, c), (ab, b, c)],
+                2: [(a, ab, bc), (ab, b, bc), (a, bc, c)],
+                3: [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)],
+            }[splits]
+            pieces += [np.stack(piece, axis=1) for piece in split]
+            pieces_of += [source[index]] * len(split)
+        triangles_m, source = np.concatenate(pieces), np.concatenate(pieces_of)
         if not len(source):
             break
     return np.concatenate([*done, triangles_m]), np.concatenate([*sources, source])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import cv2
@@ -99,6 +100,20 @@ def test_subdivide_covers_the_same_and_looks_short() -> None:
     assert set(source) == {0}
     xy = project(seen, pieces)
     assert np.linalg.norm(xy - np.roll(xy, 1, axis=1), axis=-1).max() <= 8
+
+
+def test_subdivide_opens_no_gap_between_neighbours() -> None:
+    """Three triangles of unlike shapes around a corner: each edge of a piece is another's too, or lies on the outer rim."""
+    corners = np.array([[0.02, 0.01, 1.4], [-0.3, -0.2, 1.5], [0.33, -0.21, 1.6], [0.0, 0.3, 1.2]])
+    pieces, _ = subdivide(corners[[[0, 1, 2], [0, 2, 3], [0, 3, 1]]], camera(distortion=LENS), 8)
+    edges = Counter(tuple(sorted((tuple(p), tuple(q)))) for piece in pieces for p, q in zip(piece, np.roll(piece, 1, axis=0), strict=True))
+    assert set(edges.values()) == {1, 2}
+    for p, q in (edge for edge, times in edges.items() if times == 1):
+        rim = [
+            np.linalg.norm(np.cross(b - a, [np.subtract(p, a), np.subtract(q, a)]))
+            for a, b in zip(corners[1:], corners[[2, 3, 1]], strict=True)
+        ]
+        assert min(rim) < 1e-12
 
 
 @given(arrays(np.float64, st.tuples(st.integers(3, 200), st.just(2)), elements=st.integers(-20, 20).map(float)))
