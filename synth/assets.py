@@ -254,6 +254,13 @@ def _check_shape(path: Path, parts: list[Part], info: AssetInfo) -> None:
         )
     if not 0 < size_m < 1e6:
         raise AssetError(f"{path}: is {size_m:.3g} m large with the declared unit and scale")
+    moved_m = max(float(np.abs(v * info.scale_m - (v * info.scale_m).astype(np.float32)).max()) for v in used)
+    if moved_m > 1e-4 * size_m:
+        far_m = float(np.abs([low, high]).max() * info.scale_m)
+        raise AssetError(
+            f"{path}: lies up to {far_m:.4g} m from its origin, so far that float32 moves its vertices by {moved_m:.2g} m; it is "
+            f"{size_m:.3g} m large: centre it"
+        )
 
 
 def _mesh(part: Part, info: AssetInfo) -> Mesh:

@@ -155,7 +155,10 @@ class Material:
         for name in ("base_color_texture", "metallic_roughness_texture", "normal_texture", "emissive_texture"):
             texture = getattr(self, name)
             if texture is not None:
-                _replace(self, **{name: frozen_array(texture, np.uint8, (None, None, texture.shape[-1]), f"Material: {name}")})
+                texture = frozen_array(texture, np.uint8, (None, None, None), f"Material: {name}")
+                if texture.shape[2] not in (1, 3, 4):
+                    raise ConfigError(f"Material: {name} must have 1 (grey), 3 (rgb) or 4 (rgba) channels, got {texture.shape[2]}")
+                _replace(self, **{name: texture})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

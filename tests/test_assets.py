@@ -108,17 +108,17 @@ def obj(faces: list[list[int]] = QUADS, vertices: np.ndarray = CORNERS, head: st
     return "\n".join(lines) + "\n"
 
 
-def ply(binary: bool, faces: list[list[int]] = QUADS, colors: bool = False, order: str = "<") -> bytes:
+def ply(binary: bool, faces: list[list[int]] = QUADS, colors: bool = False, order: str = "<", vertices: np.ndarray = CORNERS) -> bytes:
     kind = {"<": "binary_little_endian", ">": "binary_big_endian"}[order] if binary else "ascii"
     extra = "property uchar red\nproperty uchar green\nproperty uchar blue\n" if colors else ""
     head = (
-        f"ply\nformat {kind} 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\n{extra}"
+        f"ply\nformat {kind} 1.0\nelement vertex {len(vertices)}\nproperty float x\nproperty float y\nproperty float z\n{extra}"
         f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     ).encode()
     if binary:
-        rows = b"".join(struct.pack(order + "3f", *v) + (b"\xff\x80\x00" if colors else b"") for v in CORNERS)
+        rows = b"".join(struct.pack(order + "3f", *v) + (b"\xff\x80\x00" if colors else b"") for v in vertices)
         return head + rows + b"".join(struct.pack(f"{order}B{len(f)}i", len(f), *f) for f in faces)
-    rows_text = [" ".join(map(str, v)) + (" 255 128 0" if colors else "") for v in CORNERS.tolist()]
+    rows_text = [" ".join(map(str, v)) + (" 255 128 0" if colors else "") for v in vertices.tolist()]
     return head + "\n".join([*rows_text, *(f"{len(f)} " + " ".join(map(str, f)) for f in faces)]).encode() + b"\n"
 
 
@@ -302,6 +302,16 @@ def test_mtl_materials_and_their_texture(tmp_path: Path) -> None:
     assert wood.base_color == (1, 1, 1, 1)
     assert wood.base_color_texture is not None
     assert wood.base_color_texture[0, 0].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize(
+    ("mtl", "message"),
+    [("d 0.3", r"alpha 0\.3, under the 0\.5 .* nothing of it shows"), ("map_d -s 1 1 1 holes.png", "map_d of material 'a' is not read")],
+)
+def test_what_transparency_loses_is_said(mtl: str, message: str, tmp_path: Path) -> None:
+    write(tmp_path, "box.mtl", f"newmtl a\nKd 0.5 0.25 0\n{mtl}\n")
+    with pytest.warns(AssetWarning, match=message):
+        load_asset(write(tmp_path, "box.obj", obj(head="mtllib box.mtl\nusemtl a")))
 
 
 @pytest.mark.parametrize("content", [None, b"no picture", png()[:40]])
@@ -489,6 +499,31 @@ def test_damage_gives_an_asset_error_or_an_asset(
 
 
 # --- the description beside it ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", range(5))
+@pytest.mark.parametrize("ending", ["obj", "ply"])
+def test_a_polygon_is_whole_or_refused(ending: str, first: int, tmp_path: Path) -> None:
+    """An arrow head of area 0.55: as a fan from corner 3, the notch, it is right; from any other it would cover more."""
+    points = np.array([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0.5, 0.1, 0), (0, 1, 0)])
+    faces = [[*range(first, 5), *range(first)], [0, 1, 3]]
+    path = tmp_path / f"arrow.{ending}"
+    path.write_bytes(ply(False, faces, vertices=points) if ending == "ply" else obj(faces, points).encode())
+    if first != 3:
+        with pytest.raises(AssetError, match="face 1 has 5 corners and is concave"):
+            load_asset(path)
+        return
+    triangles = soup(load_asset(path)).astype(float)
+    assert np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])[:, 2].sum() / 2 == pytest.approx(0.55 + 0.05)
+
+
+def test_a_shape_far_from_its_origin_is_refused_where_it_would_move(tmp_path: Path) -> None:
+    path = tmp_path / "survey.obj"
+    path.write_text(obj(QUADS, CORNERS + [500_000.2, 0, 0]))
+    with pytest.raises(AssetError, match="from its origin, so far that float32 moves its vertices"):
+        load_asset(path)
+    path.write_text(obj(QUADS, CORNERS + [50, 0, 0]))
+    assert np.allclose(load_asset(path).box_object_m[1], [0.2, 0.1, 0.3], atol=1e-5)
 
 
 def test_unit_scale_and_up_axis(tmp_path: Path) -> None:

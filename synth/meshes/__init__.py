@@ -17,7 +17,7 @@ import numpy as np
 
 from synth.errors import AssetError
 from synth.images import read_capped
-from synth.meshes.common import AssetWarning, Folder, Limits, Part
+from synth.meshes.common import AssetWarning, Folder, Limits, Part, warn
 from synth.meshes.gltf import read_glb, read_gltf
 from synth.meshes.obj import read_obj
 from synth.meshes.stl_ply import read_ply, read_stl
@@ -67,4 +67,10 @@ def read_parts(path: Path, limits: Limits) -> list[Part]:
     if not parts:
         raise AssetError(f"{path}: has no faces")
     folder.capped(sum(len(part.faces) for part in parts))
+    for part in parts:
+        alpha, cutoff = part.material.base_color[3], part.material.alpha_cutoff
+        if part.material.alpha_mode == "mask" and alpha < cutoff:
+            warn(
+                f"{path}: a part has alpha {alpha:g}, under the {cutoff:g} where surfaces are cut: nothing of it shows, in no label either"
+            )
     return parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -100,6 +100,27 @@ def fan(polygons: Any) -> I64:
     if polygons.ndim != 2 or polygons.shape[1] < 3:
         raise ValueError("faces are no triangles or polygons")
     return np.stack([polygons[:, [0, i, i + 1]] for i in range(1, polygons.shape[1] - 1)], 1).reshape(-1, 3)
+
+
+def check_fans(polygons: Sequence[Any], vertices: Any, folder: Folder) -> None:
+    """Raise where the fan of a polygon (k corners, indices into vertices (n, 3)) would leave it: where it is concave, seen from its
+    first corner. A thousandth of its area is let pass, for coordinates that were rounded to a few digits."""
+    alike: dict[int, list[int]] = {}
+    for i, polygon in enumerate(polygons):
+        if len(polygon) > 3:
+            alike.setdefault(len(polygon), []).append(i)
+    for corners, numbers in alike.items():
+        points = np.asarray(vertices, np.float64)[np.array([polygons[i] for i in numbers])]
+        spokes = points[:, 1:] - points[:, :1]
+        areas = np.cross(spokes[:, :-1], spokes[:, 1:])  # (p, k - 2, 3) of the triangles, times two and their normals
+        whole = areas.sum(axis=1)
+        along = (areas * whole[:, None]).sum(axis=2)
+        concave = (along < -1e-3 * (whole * whole).sum(axis=1)[:, None]).any(axis=1)
+        if concave.any():
+            raise AssetError(
+                f"{folder.path}: face {numbers[int(concave.argmax())] + 1} has {corners} corners and is concave, which "
+                f"can be cut into triangles in many ways ({int(concave.sum())} such faces); triangulate it before the export"
+            )
 
 
 def srgb_to_linear(srgb: Any) -> F32:

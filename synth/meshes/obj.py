@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from synth.errors import AssetError
-from synth.meshes.common import Folder, Part, fan, vertex_colors, warn
+from synth.meshes.common import Folder, Part, check_fans, fan, vertex_colors, warn
 from synth.types import Material
 
 
@@ -84,13 +84,15 @@ def _check_obj(text: str, folder: Folder) -> int:
             raise AssetError(f"{folder.path}: is a point cloud: it has {counts['v']} vertices and no faces")
         raise AssetError(f"{folder.path}: has no faces and no vertices; is it an OBJ file?")
     folder.capped(len(lines))
-    widths = [len(line.split("#", 1)[0].split()) for line in re.findall(r"(?m)^[ \t]*v[ \t]+(.*)$", text)]
+    vertices = [line.split("#", 1)[0].split() for line in re.findall(r"(?m)^[ \t]*v[ \t]+(.*)$", text)]
+    widths = [len(numbers) for numbers in vertices]
     if min(widths, default=3) < 3 or (len(set(widths)) > 1 and sum(widths) == widths[0] * len(widths)):
         # trimesh cuts all vertices to the shortest, or spreads their numbers evenly where the sum fits
         raise AssetError(
             f"{folder.path}: vertices have {min(widths)} to {max(widths)} numbers; each needs three (and a colour, or not, all alike)"
         )
     triangles, relative = 0, False
+    polygons: list[list[int]] = []
     for number, line in enumerate(lines, 1):
         corners = line.split("#", 1)[0].split()
         if len(corners) < 3:
@@ -101,10 +103,13 @@ def _check_obj(text: str, folder: Folder) -> int:
                 if index and not 1 <= abs(int(index)) <= counts[k]:
                     raise AssetError(f"{folder.path}: face {number} names {k} {index}, there are {counts[k]}")
                 relative = relative or index.startswith("-")
+        polygons.append([int(corner.split("/", 1)[0]) for corner in corners] if len(corners) > 3 else [])
     first = re.search(r"(?m)^[ \t]*f[ \t]", text)
     if relative and first and re.search(r"(?m)^[ \t]*v[tn]?[ \t]", text[first.end() :]):
         raise AssetError(f"{folder.path}: relative (negative) indices between its vertices are not read; save it with absolute ones")
     folder.capped(triangles)
+    if any(polygons):  # the first vertex is 1 and the last -1
+        check_fans(polygons, np.array([[np.nan] * 3, *(numbers[:3] for numbers in vertices)], np.float64), folder)
     return triangles
 
 
@@ -128,6 +133,8 @@ def _mtl_material(source: Any, folder: Folder) -> Material:
     roughness = float((2 / (max(0.0, shine) + 2)) ** 0.25) if isinstance(shine, float) and specular > 0 else 0.8
     names = [name for data in folder.texts.values() for name in _map_kd(data, str(source.name))]
     texture = folder.picture(lambda: folder.get(names[-1]), names[-1], "rgba?") if names else None
+    if "map_d" in values and str(np.atleast_1d(values["map_d"])[-1]) not in names:
+        warn(f"{folder.path}: map_d of material '{source.name}' is not read, so it cuts no holes; save it as the alpha of map_Kd")
     base = (1.0, 1.0, 1.0, alpha) if texture is not None else (float(kd[0]), float(kd[1]), float(kd[2]), alpha)
     return Material(
         base_color=base,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from synth.errors import AssetError
-from synth.meshes.common import I64, Folder, Part, fan, vertex_colors, warn
+from synth.meshes.common import Folder, Part, check_fans, fan, vertex_colors, warn
 from synth.types import Material
 
 
@@ -49,9 +49,11 @@ def read_ply(data: bytes, folder: Folder) -> list[Part]:
     texture = re.search(r"(?mi)^comment\s+TextureFile\s+(.+?)\s*$", header)
     loaded = load_ply(io.BytesIO(data), resolver=None, skip_materials=True)
     raw = loaded["metadata"]["_ply_raw"]
-    corners = _ply_corners(raw["face"]["data"])
+    polygons = _ply_polygons(raw["face"]["data"])
     folder.counted("vertices", len(next(iter(_columns(raw["vertex"]["data"])))), declared["vertex"])
-    folder.counted("faces", len(corners), declared["face"])
+    folder.counted("faces", len(polygons), declared["face"])
+    corners = np.array([len(polygon) for polygon in polygons])
+    check_fans(polygons, np.stack([np.ravel(raw["vertex"]["data"][axis]) for axis in "xyz"], axis=1), folder)
     faces = fan(loaded["faces"])
     folder.counted("triangles", len(faces), int((corners - 2).sum()))
     visual = loaded.get("visual")
@@ -80,13 +82,13 @@ def _columns(data: Any) -> Iterator[Any]:
     yield from (data.values() if isinstance(data, dict) else (data[name] for name in data.dtype.names))
 
 
-def _ply_corners(data: Any) -> I64:
-    """How many corners each face has, and proof that trimesh read binary lists at their true length: it takes the first face's."""
+def _ply_polygons(data: Any) -> Any:
+    """The corners of each face, and proof that trimesh read binary lists at their true length: it takes the first face's."""
     for name in ("vertex_index", "vertex_indices"):
         if isinstance(data, dict) and name in data:
-            return np.array([len(face) for face in data[name]])
+            return data[name]
         if not isinstance(data, dict) and name in (data.dtype.names or ()):
             if (data[name]["f0"] != data[name]["f1"].shape[1]).any():
                 raise ValueError("binary faces of several lengths; triangulate it")
-            return np.asarray(data[name]["f0"], np.int64)
+            return data[name]["f1"]
     raise ValueError("faces have no vertex_indices")

@@ -63,7 +63,7 @@ def _check_size(what: str, image: npt.NDArray[Any]) -> None:
 
 
 class TextureUpload:
-    """A repeating, mipmapped texture (h, w, channels) u8, top row first; grey and grey-alpha are spread to rgba."""
+    """A repeating, mipmapped texture (h, w, channels) u8, top row first; grey is spread to rgba."""
 
     def __init__(self, texture: U8, srgb: bool) -> None:
         import cv2
@@ -76,9 +76,7 @@ class TextureUpload:
         elif channels == 4:
             rgba = texture
         else:
-            rgba = cv2.cvtColor(np.ascontiguousarray(texture[..., 0]), cv2.COLOR_GRAY2RGBA)
-            if channels == 2:
-                rgba[..., 3] = texture[..., 1]
+            rgba = cv2.cvtColor(texture, cv2.COLOR_GRAY2RGBA)
         height, width = texture.shape[:2]
         self.nbytes = rgba.nbytes * 4 // 3
         self.id = int(gl.glGenTextures(1))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synth.errors import ConfigError
 from synth.geometry import look_at, pixel_centers, project, rays
 from synth.render.flat import FlatSpec, from_srgb, to_srgb
 from synth.types import Asset, Body, Camera, DirectionalLight, Environment, Frame, Material, PointLight, SpotLight, World
@@ -130,6 +131,13 @@ def test_photo_covers_the_frame() -> None:
     frame = render(World(DOWN, (), (), Environment(photo=photo), exposure=3.0))
     assert not frame.rgb[:, :155].any()
     assert (frame.rgb[:, 165:] == 255).all()
+
+
+def test_textures_have_channels_that_all_read_alike() -> None:
+    grey = box(base_color_texture=np.full((4, 4, 1), 188, np.uint8))
+    assert render(World(DOWN, (Body(grey, at(0, 0, 0)),), (), Environment(color=(1, 1, 1)))).rgb[120, 160].tolist() == [188] * 3
+    with pytest.raises(ConfigError, match=r"base_color_texture must have 1 .* got 2"):
+        Material(base_color_texture=np.full((4, 4, 2), 255, np.uint8))
 
 
 def test_lens_bends_points_and_pixels_alike() -> None:
