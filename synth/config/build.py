@@ -1,8 +1,8 @@
 """A resolved config (plain dicts, lists, numbers, strings) becomes objects.
 
-A dict with `_target_` becomes a call of that class or function; a string such as "Uniform(0.2, 0.4)" becomes the distribution. A
-config from a store or a colleague is code from outside, so a target is taken only from synth or an installed plugin, and what it
-resolves to must be defined there too.
+A dict with `_target_` becomes an object of that dataclass; a string such as "Uniform(0.2, 0.4)" becomes the distribution. A config from a
+store or a colleague is code from outside, so a target is taken only from synth or an installed plugin, what it resolves to must be
+defined there too, and it must be a dataclass: a value, where a function or another class could do anything.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def build(node: Any, where: str = "config") -> Any:
 
 
 def locate(target: Any, where: str) -> Any:
-    """The class or function that `target` ("package.module.Name") names. Raises ConfigError if it is not to be trusted or not there."""
+    """The dataclass that `target` ("package.module.Name") names. Raises ConfigError if it is not to be trusted or not there."""
     allowed = {"synth", *plugins()}
-    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
+    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", target):
         raise ConfigError(f"{where}._target_ must be 'package.module.Name', got {target!r}")
     if target.split(".")[0] not in allowed:
         raise ConfigError(
@@ -60,8 +60,8 @@ def locate(target: Any, where: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
         raise ConfigError(f"{where}._target_: {known_names(f'name in {module_name}', name, _public(module))}")
-    if not callable(found) or str(getattr(found, "__module__", "")).split(".")[0] not in allowed:
-        raise ConfigError(f"{where}._target_: '{target}' is no class or function of synth or an installed plugin")
+    if not (isinstance(found, type) and is_dataclass(found)) or found.__module__.split(".")[0] not in allowed:
+        raise ConfigError(f"{where}._target_: '{target}' is no dataclass of synth or an installed plugin")
     return found
 
 
@@ -70,13 +70,8 @@ def _public(module: Any) -> list[str]:
 
 
 def _call(target: Any, values: dict[str, Any], where: str) -> Any:
-    if is_dataclass(target):
-        known = [f.name for f in fields(target) if f.init]
-        required = [f.name for f in fields(target) if f.init and f.default is MISSING and f.default_factory is MISSING]
-    else:
-        parameters = inspect.signature(target).parameters.values()
-        known = [p.name for p in parameters]
-        required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
+    known = [f.name for f in fields(target) if f.init]
+    required = [f.name for f in fields(target) if f.init and f.default is MISSING and f.default_factory is MISSING]
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -89,7 +84,7 @@ def _call(target: Any, values: dict[str, Any], where: str) -> Any:
         return target(**values)
     except SynthError as error:
         raise type(error)(f"{where}: {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:  # a part of another type than the class expects
         raise ConfigError(f"{where}: {target.__name__} cannot take {values}: {error}") from error
 
 
@@ -100,10 +95,9 @@ def parse_distribution(text: str, where: str = "config") -> Any:
     """The distribution that `text` writes, such as "Choice([0.1, Uniform(0.2, 0.4)], [1, 3])". Numbers may be sums and products, and
     use `pi`. Nothing else is evaluated. Raises ConfigError naming the key."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ConfigError(f"{where}: cannot read '{text}' as a distribution: {error.msg}") from error
-    return _value(tree, text, where)
+        return _value(ast.parse(text.strip(), mode="eval").body, text, where)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:  # the latter: nested too deep for the parser
+        raise ConfigError(f"{where}: cannot read '{_short(text)}' as a distribution: {_short(str(error))}") from error
 
 
 def _value(node: ast.expr, text: str, where: str) -> Any:
@@ -133,6 +127,10 @@ def _value(node: ast.expr, text: str, where: str) -> Any:
     raise ConfigError(f"{where}: cannot read '{ast.unparse(node)}' in '{text}'; a distribution holds numbers, lists and distributions")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _number(node: ast.expr, text: str, where: str) -> float:
     value = _value(node, text, where)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -154,14 +152,28 @@ def build_recipe(config: Mapping[str, Any], scene_name: str) -> Recipe:
     for key in config:
         if key not in GENERATE_KEYS:
             raise ConfigError(known_names("key", key, GENERATE_KEYS))
-    image = dict(config["image"])
-    output = _call(Output, {"image": image.pop("format"), **image, "maps": tuple(config["outputs"])}, "image, outputs")
-    return Recipe(
-        scene=build(config["scene"], "scene"),
-        renderer=build(config["renderer"], "renderer"),
-        stages={name: build(stage, f"stages.{name}") for name, stage in (config.get("stages") or {}).items() if stage is not None},
-        seed=config["seed"],
-        output=output,
-        keypoint_tolerance=config["keypoint_tolerance"],
-        name=scene_name,
-    )
+    for key in ("n", "seed", "store", "message", "workers", "outputs", "image", "keypoint_tolerance", "scene", "renderer"):
+        if key not in config:
+            raise ConfigError(f"'{key}' is not in the config; it has no other default")
+    image, outputs, stages = config["image"], config["outputs"], config.get("stages") or {}
+    for key, value, kind in (("image", image, Mapping), ("stages", stages, Mapping), ("outputs", outputs, list)):
+        if not isinstance(value, kind):
+            raise ConfigError(f"{key} must be {'a list' if kind is list else 'keys with values'}, got {value!r}")
+    encoding = {"image" if key == "format" else key: value for key, value in image.items()}
+    try:
+        recipe: Recipe = _call(
+            Recipe,
+            {
+                "scene": build(config["scene"], "scene"),
+                "renderer": build(config["renderer"], "renderer"),
+                "stages": {name: build(stage, f"stages.{name}") for name, stage in stages.items() if stage is not None},
+                "seed": config["seed"],
+                "output": _call(Output, {**encoding, "maps": tuple(outputs)}, "image, outputs"),
+                "keypoint_tolerance": config["keypoint_tolerance"],
+                "name": scene_name,
+            },
+            "config",
+        )
+    except RecursionError as error:
+        raise ConfigError("the config is nested too deep") from error
+    return recipe

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth.config.build import build, locate, parse_distribution
+from synth.config.build import build, build_recipe, locate, parse_distribution
 from synth.errors import ConfigError, SynthError
 from synth.rand import Choice, Integers, Normal, Sobol, Uniform
 from synth.render.flat import FlatSpec
@@ -73,9 +73,14 @@ def test_no_text_does_more_than_fail(text: str) -> None:
         ("os.system", "neither in synth"),
         ("synthetic.Evil", "neither in synth"),
         ("synth.rig.math.sqrt", "cannot import 'synth.rig.math'"),
-        ("synth.errors.difflib", "no class or function of synth"),
-        ("synth.doctor.shutil", "no class or function"),
-        ("synth.record.get_args", "no class or function"),
+        ("synth.errors.difflib", "no dataclass of synth"),
+        ("synth.doctor.shutil", "no dataclass"),
+        ("synth.record.get_args", "no dataclass"),
+        ("synth.cli.main", "no dataclass"),
+        ("synth.view.save", "no dataclass"),
+        ("synth.store.Store", "no dataclass"),
+        ("synth.errors.SynthError", "no dataclass"),
+        ("synth_scenes.__main__.x", "must be"),
         ("synth.render.flat.FlatSpek", "did you mean 'FlatSpec'"),
         ("synth.nowhere.Thing", "cannot import 'synth.nowhere'"),
         ("FlatSpec", r"must be 'package.module.Name'"),
@@ -95,3 +100,47 @@ def test_wrong_keys_are_named_with_the_nearest() -> None:
         build({"_target_": "synth.types.Category"}, "scene")
     with pytest.raises(ConfigError, match=r"scene: category 'lid': keypoint names must differ"):
         build({"_target_": "synth.types.Category", "name": "lid", "keypoints": ["a", "a"]}, "scene")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Uniform(" + "-" * 5000 + "1, 2)",
+        "A(" * 5000 + ")" * 5000,
+        "Uniform(" + "9" * 400 + "/2, 3)",
+        "Uniform(" + "9" * 5000 + ", 3)",
+        "A(\0)",
+    ],
+    ids=["minus", "calls", "quotient", "digits", "zero byte"],
+)
+def test_a_text_made_to_break_the_reader_is_one_short_message(text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read") as caught:
+        parse_distribution(text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image", None, "image must be keys with values, got None"),
+        ("image", {"a": 1}, "image, outputs: no key 'a'"),
+        ("outputs", "depth", "outputs must be a list"),
+        ("stages", [1], "stages must be keys with values"),
+        ("keypoint_tolerance", "x", "config: Recipe cannot take"),
+        ("seed", ..., "'seed' is not in the config"),
+        ("scene", ..., "'scene' is not in the config"),
+    ],
+    ids=str,
+)
+def test_a_stored_config_of_wrong_types_is_named(key: str, value: Any, message: str) -> None:
+    config: dict[str, Any] = {
+        "n": 1, "seed": 0, "store": "s", "message": "", "workers": 1, "outputs": [], "keypoint_tolerance": 0.01,
+        "image": {"format": "png", "quality": 90, "chroma": "4:2:0"}, "stages": {},
+        "scene": {"_target_": "synth_scenes.tabletop.Tabletop"}, "renderer": {"_target_": "synth.render.flat.FlatSpec"},
+    }  # fmt: skip
+    build_recipe(config, "scene")
+    config[key] = value
+    if value is ...:
+        del config[key]
+    with pytest.raises(ConfigError, match=message):
+        build_recipe(config, "scene")
