@@ -36,6 +36,8 @@ def main(argv: Arguments | None = None) -> int:
 
             print(__version__)
             return 0
+        if arguments[0] in ("-sc", "--shell-completion"):
+            return _complete(arguments)
         if arguments[0] not in _COMMANDS:
             raise ConfigError(f"{known_names('command', arguments[0], _COMMANDS)}; see synth --help")
         return _COMMANDS[arguments[0]][0](arguments[1:])
@@ -59,32 +61,55 @@ def _generate(arguments: Arguments) -> int:
     """Compose, render, label and commit samples: synth generate scene=tabletop n=1000 seed=7."""
     from synth.config.launch import launch
 
-    return launch("generate", arguments, _generate_one)
+    return launch("generate", _store_as_key(arguments), _prepare_generate)
 
 
-def _generate_one(config: dict[str, Any], choices: Choices) -> int:
+def _store_as_key(arguments: Arguments) -> list[str]:
+    """`--store PATH` is taken as well as `store=PATH`, as in the other commands."""
+    text = [argument.removeprefix("--") if argument.startswith("--store=") else argument for argument in arguments]
+    while "--store" in text[:-1]:
+        at = text.index("--store")
+        text[at : at + 2] = [f"store={text[at + 1]}"]
+    return text
+
+
+def _complete(arguments: Arguments) -> int:
+    """What a shell asks while someone types: Hydra completes its commands by a script that calls `synth -sc` with the line so far."""
+    program, *words = os.environ.get("COMP_LINE", "").split(" ")
+    if len(words) < 2:
+        print(" ".join(_COMMANDS))
+    elif words[0] == "generate":
+        os.environ["COMP_LINE"] = " ".join((program, *words[1:]))
+        return _generate(arguments)
+    return 0
+
+
+def _prepare_generate(config: dict[str, Any], choices: Choices) -> Callable[[], int]:
     from synth.config.build import build_recipe
     from synth.run import LocalExecutor, progress_for_terminal
     from synth.store import Store
 
-    if config["n"] < 0:
-        raise ConfigError(f"n must be a whole number from 0, got {config['n']}")
     scene = choices.groups.get("scene", "scene")
     recipe = build_recipe(config, scene)
+    if config["n"] < 0:
+        raise ConfigError(f"n must be a whole number from 0, got {config['n']}")
     executor = LocalExecutor(workers=config["workers"])
-    if not Path(config["store"]).exists():
-        recipe.renderer.open().close()  # without GL nothing must be left behind, not even an empty store
-    store = Store.open(config["store"], create=True)
-    report = executor.generate(
-        recipe,
-        config["n"],
-        store,
-        message=config["message"] or f"generate scene={scene} n={config['n']} seed={config['seed']}",
-        config={"resolved": config, "overrides": choices.overrides},
-        progress=progress_for_terminal(),
-    )
-    print(report.summary())
-    return report.exit_code
+
+    def run() -> int:
+        if not Path(config["store"]).exists():
+            recipe.renderer.open().close()  # without GL nothing must be left behind, not even an empty store
+        report = executor.generate(
+            recipe,
+            config["n"],
+            Store.open(config["store"], create=True),
+            message=config["message"] or f"generate scene={scene} n={config['n']} seed={config['seed']}",
+            config={"resolved": config, "overrides": choices.overrides},
+            progress=progress_for_terminal(),
+        )
+        print(report.summary())
+        return report.exit_code
+
+    return run
 
 
 # --- the store --------------------------------------------------------------------------------------------------------
@@ -114,20 +139,28 @@ def _show(arguments: Arguments) -> int:
     parser.add_argument("--limit", type=int, default=20, help="at most so many samples (default 20)")
     parser.add_argument("--sheet", type=Path, metavar="OUT.png", help="draw the samples with their labels into one picture")
     options = _parse(parser, arguments)
+    if options.limit < 0:
+        raise ConfigError(f"--limit must be a whole number from 0, got {options.limit}")
+    if options.key and options.where is not None:
+        raise ConfigError("--where chooses among samples; with a KEY there is nothing to choose")
+    if options.sheet:
+        from synth import view as pictures
+
+        pictures.check_ending(options.sheet)
     store = _open(options)
     if options.key:
         samples: Sequence[Sample] = [store.get(options.key, options.ref)]
         print("\n".join(_describe(samples[0])))
     else:
         view = store.read(options.ref, options.where)
-        samples = view[: max(options.limit, 0)]
+        samples = view[: options.limit]
         for sample in samples:
             found = Counter(instance.category for instance in sample.instances)
             print(f"{sample.key}  {sample.size[0]}x{sample.size[1]}  {', '.join(f'{n} {name}' for name, n in sorted(found.items()))}")
         print(f"{len(samples)} of {len(view)} samples")
     if options.sheet:
-        from synth import view as pictures
-
+        if not samples:
+            raise ConfigError("there is no sample to draw")
         pictures.save(options.sheet, pictures.draw(samples[0], 1.5) if options.key else pictures.contact_sheet(samples))
         print(f"drawn: {options.sheet}")
     return 0
@@ -139,17 +172,31 @@ def _describe(sample: Sample) -> list[str]:
     if sample.origin:
         origin = sample.origin
         lines.append(f"  scene {origin.scene}  seed {origin.seed}  index {origin.index}  recipe {origin.recipe[:12]}  {origin.renderer}")
+    if sample.camera:
+        lines.append(f"  camera  K {_numbers(sample.camera.image_from_camera)}  distortion {_numbers(sample.camera.distortion)}")
+        lines.append(f"      world_from_camera: {_numbers(sample.camera.world_from_camera)}")
     for i, instance in enumerate(sample.instances):
         lines.append(f"  [{i}] {instance.category}" + (f" ({instance.asset})" if instance.asset else ""))
-        for label in ("box_xyxy", "box_full_xyxy", "obb", "area_px", "visible_fraction", "truncated_fraction"):
-            value = getattr(instance, label)
-            if value is not None:
-                numbers = ", ".join(f"{v:.2f}" for v in value) if isinstance(value, tuple) else value
-                lines.append(f"      {label}: {f'{numbers:.4f}' if isinstance(numbers, float) else numbers}")
-        if instance.keypoints is not None:
-            for name, xy, v in zip(names[instance.category], instance.keypoints.xy, instance.keypoints.v, strict=True):
-                lines.append(f"      {name}: ({xy[0]:.2f}, {xy[1]:.2f}) v={v}")
+        labels = {name: getattr(instance, name) for name in _LABELS}
+        labels["obb_cxcywha"] = instance.obb and [getattr(instance.obb, name) for name in instance.obb.__slots__]
+        masks = {name: mask for name in ("mask", "mask_full") if (mask := getattr(instance, name)) is not None}
+        lines += [f"      {name}: {mask.decode().sum()} px" for name, mask in masks.items()]
+        lines += [f"      {name}: {_numbers(value)}" for name, value in labels.items() if value is not None]
+        if (points := instance.keypoints) is not None:
+            for j, name in enumerate(names[instance.category]):
+                xyz = "" if points.xyz_m is None else f"  xyz_m {_numbers(points.xyz_m[j])}"
+                lines.append(f"      {name}: ({_numbers(points.xy[j])}) v={points.v[j]}{xyz}")
     return lines
+
+
+_LABELS = ("area_px", "box_xyxy", "box_full_xyxy", "visible_fraction", "truncated_fraction", "camera_from_object", "box3d_object_m")
+
+
+def _numbers(value: Any) -> str:
+    """A number, or all of an array, with four digits after the point where it is not whole."""
+    import numpy as np
+
+    return ", ".join(f"{v:.4f}".rstrip("0").rstrip(".") for v in np.ravel(value).tolist())
 
 
 def _tag(arguments: Arguments) -> int:

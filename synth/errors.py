@@ -48,6 +48,12 @@ class StoreError(SynthError):
     """The store cannot be opened, read or written, or a ref or key in it does not exist."""
 
 
+class StoreCallError(StoreError):
+    """The call names a store, ref, sample or filter that there is not; nothing was written."""
+
+    exit_code = 2
+
+
 class FormatError(SynthError):
     """A file or folder of a foreign format cannot be read or written; the message names the place in it."""
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from synth.errors import ConfigError, FormatError
 from synth.types import U8, Bool, Category, Instance, Sample
 
+_ENDINGS = (".png", ".jpg", ".jpeg")
 _BITS = 4  # cv2 takes coordinates in 1/16 px
 
 
@@ -51,11 +53,21 @@ def contact_sheet(samples: Sequence[Sample], columns: int | None = None, cell_px
 
 
 def save(path: Path, picture: U8) -> None:
-    """Write a picture as PNG or JPEG, by the ending of `path`; folders are made."""
+    """Write a picture as PNG or JPEG, by the ending of `path`; folders are made. Raises ConfigError or FormatError."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    check_ending(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    except OSError as error:
+        raise FormatError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_ending(path: Path) -> None:
+    """Raise ConfigError unless `save` can tell from `path` what to write."""
+    if path.suffix.lower() not in _ENDINGS:
+        raise ConfigError(f"the name of a picture must end with {' or '.join(_ENDINGS)}, got '{path}'")
 
 
 def _color(number: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,17 @@ WRONG: list[tuple[list[str], str]] = [
     (["generate", "scene.kinds=[teapot]"], "no object 'teapot'; known: banana"),
     (["generate", "--experimental-rerun=x.pickle"], "reads a pickle"),
     (["genrate"], "no command 'genrate'; did you mean 'generate'?"),
+    (["generate", "--exp=x.pickle"], "reads a pickle"),
+    (["generate", "store="], "a store needs the name of a folder"),
+    (["generate", "--store="], "a store needs the name of a folder"),
+    (["generate", "~image"], "'image' is not in the config"),
+    (["generate", "-m", "scene.objects=1,abc"], "objects must be a number or a distribution, got 'abc'"),
+    (["generate", "+hydra.callbacks.x._target_=os.getcwd"], "hydra.callbacks may run anything"),
+    (["generate", "+hydra.job.env_set.LD_PRELOAD=x"], "hydra.job.env_set may run anything"),
+    (["generate", "-m", "hydra.sweeper.params._target_=x", "seed=1,2"], "Hydra cannot compose this"),
+    (["show", "main", "--sheet", "x.tiff"], "must end with .png"),
+    (["show", "main", "--limit", "-1"], "--limit must be a whole number from 0, got -1"),
+    (["show", "main", "k", "--where", "true"], "--where chooses among samples"),
     (["log"], "no store"),
     (["reproduce", "main", "k"], "no store"),
 ]
@@ -134,7 +146,7 @@ def test_a_wrong_call_is_one_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = said(capsys, *arguments)
-    assert code in (1, 2)
+    assert code == 2
     assert message in err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
@@ -145,11 +157,84 @@ def test_a_wrong_call_is_one_message(
 def test_a_store_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"x")
     code, _, err = said(capsys, "generate", "n=1", f"store={tmp_path}", *SMALL)
-    assert code == 1
+    assert code == 2
     assert str(tmp_path) in err
     code, _, err = said(capsys, "generate", "n=1", f"store={tmp_path / 'photo.jpg'}", *SMALL)
-    assert code == 1
+    assert code == 2
+    code, _, err = said(capsys, "log", f"store={tmp_path}")
+    assert code == 2
+    assert "makes one" not in err  # generate would refuse this folder too
     assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+@pytest.mark.parametrize(
+    "hydra",
+    [
+        "callbacks: {x: {_target_: pathlib.Path.write_text, _args_: [{_target_: pathlib.Path, _args_: [PWNED]}, x]}}",
+        "callbacks: '${scene}'",
+        "job_logging: {handlers: {x: {'()': os.mkdir, path: PWNED}}, root: {handlers: [x]}}",
+        "hydra_logging: {handlers: {x: {'()': os.mkdir, path: PWNED}}, root: {handlers: [x]}}",
+        "job: {env_set: {LD_PRELOAD: PWNED}}",
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["-m"], ["--cfg", "job"]], ids=str)
+def test_a_yaml_of_a_stranger_runs_nothing(
+    hydra: str, flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loose" / "scene").mkdir(parents=True)
+    yaml = "# @package _global_\nscene: {_target_: synth_scenes.tabletop.Tabletop}\nhydra: {" + hydra + "}\n"
+    (tmp_path / "loose" / "scene" / "evil.yaml").write_text(yaml)
+    code, _, err = said(capsys, "generate", "--config-dir", "loose", "scene=evil", "n=1", *SMALL, *flags)
+    assert code == 2
+    assert "may run anything" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["loose"]
+
+
+def test_a_broken_yaml_is_named_with_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "mine.yaml").write_text("a: 1\nb: {c: [\n")
+    code, _, err = said(capsys, "generate", "--config-dir", str(tmp_path), "scene=mine")
+    assert code == 2
+    assert "mine.yaml" in err
+    assert "line 3" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_is_not_in_a_store_is_a_wrong_call(made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for call in (["show", "nosuch"], ["show", "99"], ["show", "main", "k"], ["show", "main", "--where", "x = 1"], ["log", "nosuch"]):
+        code, out, err = said(capsys, *call, f"store={made}")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+    code, _, err = said(capsys, "show", "main", f"store={made}", "--sheet", str(made / "synth.json" / "x.png"))
+    assert code == 1
+    assert "cannot write" in err
+
+
+def test_store_is_an_option_of_generate_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = tmp_path / "my store"
+    assert said(capsys, "generate", "--store", str(store), "n=1", *SMALL)[0] == 0
+    assert said(capsys, "generate", f"--store={store}", "n=1", *SMALL)[1].startswith("nothing to add")
+
+
+def test_a_sweep_over_distributions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    color = "scene.surroundings.color=[Uniform(0, 1),0.2,Uniform(0.1, 0.3)]"
+    kinds = "scene.objects=Integers(1, 2),3,Choice([1, 2])"
+    assert said(capsys, "generate", "-m", "n=1", f"store={tmp_path / 's'}", color, kinds, *SMALL)[0] == 0
+    resolved = [commit.meta["config"]["resolved"]["scene"] for commit in Store.open(tmp_path / "s").log()[:-1]]
+    assert [scene["objects"] for scene in resolved] == ["Choice([1, 2])", 3, "Integers(1, 2)"]
+    assert resolved[0]["surroundings"]["color"] == ["Uniform(0, 1)", 0.2, "Uniform(0.1, 0.3)"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [("synth gen", "generate"), ("synth generate sce", "scene="), ("synth generate n=3 renderer=", "renderer=flat"), ("synth show ", "")],
+)
+def test_the_shell_completes(line: str, wanted: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    code, out, err = said(capsys, "-sc", "query=bash")
+    assert (code, err) == (0, "")
+    assert wanted in out.split() or not wanted
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,13 +285,13 @@ def test_every_shipped_yaml_composes_builds_and_generates() -> None:
 
     seen: list[str] = []
 
-    def task(config: dict[str, Any], choices: Any) -> int:
+    def task(config: dict[str, Any], choices: Any) -> Callable[[], int]:
         from synth.config.build import build_recipe
 
         sample = Generator(build_recipe(config, choices.groups["scene"]))[0]
         assert sample.image.shape == (72, 96, 3)
         seen.append(str(choices.groups))
-        return 0
+        return lambda: 0
 
     for group in ("scene", "renderer", "augment"):
         for option in options(group):

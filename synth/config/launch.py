@@ -7,16 +7,19 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from synth.config.searchpath import config_folders, options, own_configs
-from synth.errors import ConfigError, known_names
+from synth.errors import ConfigError, SynthError, known_names
 
-Task = Callable[[dict[str, Any], "Choices"], int]
+Prepare = Callable[[dict[str, Any], "Choices"], Callable[[], int]]
 _OVERRIDE = re.compile(r"^(\+{0,2}[A-Za-z_][^=]*=|~)")
-_BARE_DISTRIBUTION = re.compile(r"^([^=]+)=\s*([A-Z]\w*\(.*\))\s*$", re.DOTALL)
+# A text, the begin of a call, or any character.
+_TOKEN = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?<![\w.])[A-Z]\w*\(|.""", re.DOTALL)
+_PLAIN_LOGGING = {"version", "root", "disable_existing_loggers"}
 
 
 class Choices:
@@ -26,10 +29,11 @@ class Choices:
         self.groups, self.overrides = groups, overrides
 
 
-def launch(command: str, arguments: Sequence[str], task: Task) -> int:
-    """Compose `<command>.yaml` with the arguments and call `task` once, or once for each job of a sweep (-m). Returns the highest of
-    their exit codes. Raises ConfigError for a wrong call."""
-    if any(argument.startswith("--experimental-rerun") for argument in arguments):
+def launch(command: str, arguments: Sequence[str], prepare: Prepare) -> int:
+    """Compose `<command>.yaml` with the arguments and hand it to `prepare`, once or once for each job of a sweep (-m); then run what it
+    returned, so that nothing runs if any job is wrong. Returns the highest exit code. Raises ConfigError for a wrong call."""
+    # Also as argparse takes it shortened.
+    if any(len(flag) > 2 and "--experimental-rerun".startswith(flag) for flag in (a.partition("=")[0] for a in arguments)):
         raise ConfigError("--experimental-rerun reads a pickle, which may run anything; use `synth reproduce REF KEY`")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed with a traceback
     import hydra
@@ -41,7 +45,7 @@ def launch(command: str, arguments: Sequence[str], task: Task) -> int:
 
     schema.register()
     Plugins.instance().register(_search_path_plugin())
-    codes: list[int] = []
+    jobs: list[Callable[[], int]] = []
     failed: list[BaseException] = []
 
     def job(config: DictConfig) -> None:
@@ -51,7 +55,7 @@ def launch(command: str, arguments: Sequence[str], task: Task) -> int:
             runtime = HydraConfig.get()
             choices = Choices({str(k): str(v) for k, v in runtime.runtime.choices.items()}, list(runtime.overrides.task))
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-            codes.append(task(plain, choices))  # type: ignore[arg-type]
+            jobs.append(prepare(plain, choices))  # type: ignore[arg-type]
         except BaseException as error:  # raised below instead: Hydra would print a line of its own
             failed.append(error)
 
@@ -60,27 +64,76 @@ def launch(command: str, arguments: Sequence[str], task: Task) -> int:
     before = sys.argv
     overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
     flags = [argument for argument in arguments if not _OVERRIDE.match(argument)]
-    # Hydra's parser wants all overrides together; people type them anywhere.
-    sys.argv = [f"synth {command}", *flags, *map(_quote_distribution, overrides), f"hydra.sweep.dir={sweep_folder}"]
+    # Hydra's parser wants all overrides together; people type them anywhere. First, so that no flag takes ours for its value.
+    sys.argv = [f"synth {command}", f"hydra.sweep.dir={sweep_folder}", *map(_quote_distributions, overrides), *flags]
     try:
-        run()
+        with _no_code_from_yaml():
+            run()
         if failed:
             raise failed[0]
     except Exception as error:
+        if error in failed and not _is_of_hydra(error):
+            raise
         raise _explained(error, arguments) from error
     finally:
         sys.argv = before
         shutil.rmtree(sweep_folder, ignore_errors=True)
-    return max(codes, default=0)
+    return max([job() for job in jobs], default=0)
 
 
-def _quote_distribution(argument: str) -> str:
-    """Let `scene.objects=Integers(2, 5)` be typed as it is: Hydra would take it for a function of its own."""
-    match = _BARE_DISTRIBUTION.match(argument)
-    if not match:
-        return argument
-    value = match[2].replace("\\", "\\\\").replace('"', '\\"')
-    return f'{match[1]}="{value}"'
+@contextmanager
+def _no_code_from_yaml() -> Iterator[None]:
+    """Refuse a composed config whose `hydra` part would run code of its own choice: callbacks and log handlers are built from any
+    `_target_`, and variables such as LD_PRELOAD reach the workers. A YAML of a colleague may set them, from any group."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    compose = ConfigLoaderImpl.load_configuration
+
+    def checked(self: Any, *arguments: Any, **named: Any) -> Any:
+        config = compose(self, *arguments, **named)
+        if wrong := next(_code_in(config.hydra), None):
+            raise ConfigError(f"hydra.{wrong} may run anything, so neither a YAML nor an override may set it")
+        return config
+
+    ConfigLoaderImpl.load_configuration = checked  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.load_configuration = compose  # type: ignore[method-assign]
+
+
+def _code_in(node: Any) -> Iterator[str]:
+    from omegaconf import OmegaConf
+
+    def plain(key: str) -> Any:
+        value = OmegaConf.select(node, key)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+    yield from (key for key in ("callbacks", "job.env_set") if plain(key))
+    for key in ("job_logging", "hydra_logging"):
+        log = plain(key)
+        if isinstance(log, dict) and (set(log) - _PLAIN_LOGGING or log.get("root")):
+            yield key
+    for key in ("launcher", "sweeper"):  # Hydra takes their own target from its plugins only
+        if any("_target_" in str(value) for name, value in (plain(key) or {}).items() if name != "_target_"):
+            yield key
+
+
+def _quote_distributions(argument: str) -> str:
+    """Let `scene.objects=Integers(2, 5),Integers(6, 9)` be typed as it is: Hydra would take each for a function of its own."""
+    name, equals, text = argument.partition("=")
+    done, call, depth = "", "", 0
+    for token in _TOKEN.findall(text):
+        opens = len(token) > 1 and token.endswith("(")
+        if not depth and not opens:
+            done += token
+            continue
+        call += token
+        depth += (opens or token == "(") - (token == ")")
+        if not depth:
+            escaped = call.replace("\\", "\\\\").replace('"', '\\"')
+            done, call = f'{done}"{escaped}"', ""
+    return name + equals + done + call
 
 
 def _search_path_plugin() -> type:
@@ -95,14 +148,21 @@ def _search_path_plugin() -> type:
     return SynthSearchPath
 
 
-def _explained(error: Exception, arguments: Sequence[str]) -> Exception:
-    """A ConfigError that says in one message what Hydra or OmegaConf found, or the error itself if it is not theirs."""
+def _is_of_hydra(error: Exception) -> bool:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return isinstance(error, (HydraException, OmegaConfBaseException))
+
+
+def _explained(error: Exception, arguments: Sequence[str]) -> SynthError:
+    """A SynthError that says in one message what Hydra or OmegaConf found."""
     from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        extra = next((Path(a.partition("=")[2]) for a in arguments if a.startswith("--config-dir=")), None)
+        extra = next((Path(folder) for folder in re.findall(r"^(?:--config-dir|-cd)[=\n](.+)$", "\n".join(arguments), re.M)), None)
         return ConfigError(known_names(group, option, options(group, extra)) if group else f"no config '{option}'")
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
@@ -117,4 +177,6 @@ def _explained(error: Exception, arguments: Sequence[str]) -> Exception:
         return ConfigError(f"{cause.full_key}: {found}" if cause.full_key else found)
     if isinstance(error, HydraException):
         return ConfigError(" ".join(str(error).split("\n")[:2]).strip())
-    return error
+    if isinstance(error, SynthError):
+        return error
+    return ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {' '.join(str(error).split())[:500]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from synth.errors import StoreError
+from synth.errors import StoreCallError, StoreError
 from synth.store.objects import Objects, write_whole
 from synth.store.table import Table
 
@@ -23,10 +23,10 @@ def make(folder: Path, table: Table, objects: Objects) -> None:
         foreign = [name for name in there if name not in _OURS and not name.startswith(f".{_MARK}")]
         if foreign:
             shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-            raise StoreError(f"{folder} is no store and holds other things ({shown}); name a new or empty folder")
+            raise StoreCallError(f"{folder} is no store and holds other things ({shown}); name a new or empty folder")
         objects.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"no store can be made at {folder}: {error.strerror}; choose another folder") from error
+        raise StoreCallError(f"no store can be made at {folder}: {error.strerror}; choose another folder") from error
     table.create()
     # The mark is last: a folder without it is not yet a store, and the same call completes it.
     write_whole(folder / _MARK, json.dumps({"synth_store": SCHEMA_VERSION}).encode() + b"\n")
@@ -39,12 +39,14 @@ def check(folder: Path) -> None:
         version = json.loads(mark.read_bytes())["synth_store"]
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "is a file" if folder.is_file() else "does not exist" if not folder.exists() else f"has no {_MARK}"
-        raise StoreError(
-            f"no store at {folder}: it {what}; `synth generate store={folder}` makes one, or name another with --store"
-        ) from error
+        free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        remedy = f"`synth generate store={folder}` makes one, or name another" if free else "name another"
+        raise StoreCallError(f"no store at {folder}: it {what}; {remedy} with --store") from error
     except OSError as error:
         raise StoreError(f"store {folder} cannot be opened: {mark.name}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}') from error
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}')
+    if version > SCHEMA_VERSION:
         raise StoreError(f"{folder} has schema version {version}, this synth reads up to {SCHEMA_VERSION}; install a newer synth")

@@ -43,7 +43,10 @@ class Objects:
                 raise StoreError(f"the store is damaged: object {path}: {error.strerror}; restore it from a copy") from error
             if hashlib.sha256(data).hexdigest() != digest:
                 raise StoreError(f"the store is damaged: the bytes of object {path} are not those of its name; restore it from a copy")
-            self._read[digest] = json.loads(data)
+            try:
+                self._read[digest] = json.loads(data)
+            except (ValueError, RecursionError) as error:
+                raise StoreError(f"the store is damaged: object {path} is no JSON: {error}; restore it from a copy") from error
         return self._read[digest]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import synth
-from synth.errors import ConfigError, LabelError, StoreError, known_names
+from synth.errors import ConfigError, LabelError, StoreCallError, StoreError, known_names
 from synth.record import Map, Output, encode
 from synth.store import folder
 from synth.store.objects import Objects
@@ -55,6 +55,8 @@ class Store:
     @classmethod
     def open(cls, path: str | Path, *, create: bool = False) -> Store:
         """The store at `path`, made there if `create` and nothing else is there. Raises StoreError."""
+        if not str(path):
+            raise StoreCallError("a store needs the name of a folder, got ''")
         store = cls(Path(path).absolute())
         if create:
             folder.make(store.folder, store._table, store._objects)
@@ -79,7 +81,7 @@ class Store:
         escaped = key.replace("'", "''")
         found = self.read(ref, f"key = '{escaped}'")
         if not found:
-            raise StoreError(f"store {self.folder}: {ref} has no sample '{key}'")
+            raise StoreCallError(f"store {self.folder}: {ref} has no sample '{key}'")
         return found[0]
 
     def indices(self, run: str, ref: str | int = "main") -> npt.NDArray[np.int64]:
@@ -101,7 +103,7 @@ class Store:
                 if "External error" in text and "Query Execution error" not in text:
                     raise  # not the filter: a file that it reads
                 cause = text.split(" Valid fields are")[0].rstrip(". ")
-                raise StoreError(f'the filter "{where}" cannot be used: {cause}; known columns: {", ".join(SCHEMA.names)}') from error
+                raise StoreCallError(f'the filter "{where}" cannot be used: {cause}; known columns: {", ".join(SCHEMA.names)}') from error
         places: npt.NDArray[np.int64] = rows.to_numpy().astype(np.int64)
         return places
 
@@ -119,8 +121,8 @@ class Store:
             if 1 <= int(ref) <= latest:
                 self._table.at(int(ref))
                 return int(ref)
-            raise StoreError(f"store {self.folder}: no version {ref}; there are 1 to {latest}")
-        raise StoreError(f"store {self.folder}: {known_names('ref', ref, ['main', *tags])}, and versions 1 to {latest}")
+            raise StoreCallError(f"store {self.folder}: no version {ref}; there are 1 to {latest}")
+        raise StoreCallError(f"store {self.folder}: {known_names('ref', ref, ['main', *tags])}, and versions 1 to {latest}")
 
     def tag(self, name: str, ref: str | int = "main") -> None:
         """Name the version of `ref` for good."""
@@ -128,7 +130,7 @@ class Store:
             raise ConfigError(f"a tag begins with a letter and has letters, digits, '.', '_', '-', and is not main; got '{name}'")
         version, known = self.resolve(ref), self.tags()
         if known.get(name, version) != version:
-            raise StoreError(f"store {self.folder}: tag '{name}' is there and names version {known[name]}; choose another name")
+            raise StoreCallError(f"store {self.folder}: tag '{name}' is there and names version {known[name]}; choose another name")
         if name not in known:
             with self._table.errors(f"be tagged '{name}'"):
                 self._table.at().tags.create(name, version)
