@@ -32,7 +32,7 @@ import numpy as np
 
 from synth.errors import AssetError, ConfigError, known_names
 from synth.images import cached_by_file, load_hdri, load_photo, read_capped
-from synth.meshes import AssetWarning, Limits, Part, read_parts
+from synth.meshes import AssetWarning, Limits, Part, read_parts, stands_alone
 from synth.meshes.normals import smooth_normals
 from synth.types import F64, Asset, Category, Keypoint, Material, Mesh
 
@@ -41,6 +41,7 @@ __all__ = [
     "AssetInfo",
     "AssetWarning",
     "Limits",
+    "asset_files",
     "box_category",
     "info_path",
     "load_asset",
@@ -186,19 +187,38 @@ def _keypoints(values: Any) -> tuple[Keypoint, ...]:
 def load_asset(path: str | Path, *, limits: Limits | None = None) -> Asset:
     """The asset at `path`: GLB, GLTF, OBJ, PLY or STL, with what `<stem>.asset.yaml` says of it.
 
-    Read once a process, and again when mesh or description were written since; shared, so equal calls give the same object. Every face
+    Read once a process, and again when one of `asset_files` was written since; shared, so equal calls give the same object. Every face
     of the file is there, at its place; vertices that no face uses are not. Raises AssetError naming the file and the cause; gives an
     AssetWarning where only looks are lost.
     """
+    return _loaded(Path(path).expanduser().resolve(), limits or Limits()).asset
+
+
+def asset_files(path: str | Path) -> tuple[Path, ...]:
+    """The files that `load_asset` reads: the mesh and, where they are there, its description and the material files, textures and buffers
+    that the mesh names. What a scene's `sources` must hold."""
     mesh = Path(path).expanduser().resolve()
-    limits = limits or Limits()
-    return cached_by_file(("asset", mesh, limits), (mesh, info_path(mesh)), lambda: _load(mesh, limits), _nbytes)
+    beside = () if stands_alone(mesh) else _loaded(mesh, Limits()).beside
+    return (mesh, *(file for file in (info_path(mesh), *beside) if file.is_file()))
 
 
-def _nbytes(asset: Asset) -> int:
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An asset, and the files beside the mesh that were looked for, found or not."""
+
+    asset: Asset
+    beside: tuple[Path, ...]
+
+
+def _loaded(mesh: Path, limits: Limits) -> _Loaded:
+    files = (mesh, info_path(mesh))
+    return cached_by_file(("asset", mesh, limits), files, lambda: _load(mesh, limits), _nbytes, lambda loaded: loaded.beside)
+
+
+def _nbytes(loaded: _Loaded) -> int:
     arrays = [
         array
-        for mesh in asset.meshes
+        for mesh in loaded.asset.meshes
         for part in (mesh, mesh.material)
         for name in part.__slots__
         if (array := getattr(part, name)) is not None
@@ -206,9 +226,9 @@ def _nbytes(asset: Asset) -> int:
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-def _load(path: Path, limits: Limits) -> Asset:
+def _load(path: Path, limits: Limits) -> _Loaded:
     info = read_info(path)
-    parts = read_parts(path, limits)
+    parts, beside = read_parts(path, limits)
     _check_shape(path, parts, info)
     try:
         with np.errstate(all="ignore"):
@@ -219,7 +239,7 @@ def _load(path: Path, limits: Limits) -> Asset:
             asset = replace(asset, keypoints=_box_corners(centre, size))
     except ConfigError as error:
         raise AssetError(f"{path}: {error}") from error
-    return asset
+    return _Loaded(asset, beside)
 
 
 def _box_corners(centre: F64, size: F64) -> tuple[Keypoint, ...]:

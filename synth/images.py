@@ -27,20 +27,29 @@ CACHE_BYTES = 2 << 30
 _cache: OrderedDict[Hashable, tuple[Hashable, Any, int]] = OrderedDict()  # the longest unused first
 
 
-def cached_by_file(key: Hashable, files: tuple[Path, ...], load: Callable[[], _T], nbytes: Callable[[_T], int]) -> _T:
-    """`load()` once a process for each `key`, and again when one of `files` was written since (by time and size), or when more than
-    CACHE_BYTES were loaded since it was last asked for."""
-    stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(file)) else None for file in files)
-    found = _cache.get(key)
-    if found is None or found[0] != stamp:
+def cached_by_file(
+    key: Hashable,
+    files: tuple[Path, ...],
+    load: Callable[[], _T],
+    nbytes: Callable[[_T], int],
+    named: Callable[[_T], tuple[Path, ...]] = lambda _: (),
+) -> _T:
+    """`load()` once a process for each `key`, and again when one of `files`, or of those `named` by what was loaded, was written since (by
+    time and size), or when more than CACHE_BYTES were loaded since it was last asked for."""
+    found, stamp = _cache.get(key), _stamp(files)
+    if found is None or found[0] != stamp + _stamp(named(found[1])):
         value = load()
-        found = _cache[key] = (stamp, value, nbytes(value))
+        found = _cache[key] = (stamp + _stamp(named(value)), value, nbytes(value))
         total = sum(size for _, _, size in _cache.values())
         while total > CACHE_BYTES and len(_cache) > 1:
             total -= _cache.pop(next(iter(_cache)))[2]
     _cache.move_to_end(key)
     shared: _T = found[1]
     return shared
+
+
+def _stamp(files: tuple[Path, ...]) -> tuple[Any, ...]:
+    return tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(file)) else None for file in files)
 
 
 def _stat(path: Path) -> Any:

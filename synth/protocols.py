@@ -14,7 +14,8 @@ class Scene(Protocol):
     """A frozen dataclass that composes worlds. Pure: equal streams give equal worlds; it holds no state and draws only from `rng`.
 
     A scene that reads files also has `sources: Mapping[Path, str]`, each file with its licence ("" if not known): their bytes belong to
-    the recipe, so that a changed mesh makes another run, and the licences travel with every commit and export.
+    the recipe, so that a changed mesh makes another run, and the licences travel with every commit and export. Of a mesh, these are
+    all of `synth.assets.asset_files`.
     """
 
     @property

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from synth import images
-from synth.assets import BOX_CORNERS, AssetWarning, Limits, load_asset, load_hdri, load_photo, read_info, smooth_normals
+from synth import assets, images, meshes
+from synth.assets import BOX_CORNERS, AssetWarning, Limits, asset_files, load_asset, load_hdri, load_photo, read_info, smooth_normals
 from synth.errors import AssetError
+from synth.images import read_capped
 from synth.types import Asset
 
 SHIPPED = sorted((Path(synth_scenes.__file__).parent / "assets").glob("*/*.glb"))
@@ -607,6 +608,60 @@ def test_loaded_once_shared_read_only_and_again_when_written(tmp_path: Path) -> 
         asset.meshes[0].vertices_m[0, 0] = 1
     write(tmp_path, "a.asset.yaml", "scale: 2")
     assert load_asset(path).diameter_m == pytest.approx(2 * asset.diameter_m)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files of tmp_path that were opened since."""
+    found: list[Path] = []
+    for module in (images, meshes, meshes.common, assets):
+        monkeypatch.setattr(module, "read_capped", lambda path, *rest: (found.append(path), read_capped(path, *rest))[1])
+    return found
+
+
+def several_files(folder: Path, ending: str) -> tuple[Path, set[str]]:
+    """A mesh that names files beside it, and their names."""
+    write(folder, "wood.png", png())
+    write(folder, "box.asset.yaml", "scale: 2")
+    if ending == "obj":
+        write(folder, "one.mtl", "newmtl a\nmap_Kd wood.png\n")
+        faces = "".join("f " + " ".join(f"{c + 1}/1" for c in q) + "\n" for q in QUADS)
+        vertices = "".join("v {} {} {}\n".format(*v) for v in CORNERS)
+        return write(folder, "box.obj", f"mtllib one.mtl\n{vertices}vt 0 0\nusemtl a\n{faces}"), {"one.mtl", "wood.png"}
+    document, buffer = gltf(material={"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}, uv=True, image=png())
+    document["images"] = [{"uri": "wood.png"}]
+    if ending == "glb":
+        return write(folder, "box.glb", glb(document, buffer)), {"wood.png"}
+    document["buffers"][0]["uri"] = "box.bin"
+    write(folder, "box.bin", buffer)
+    return write(folder, "box.gltf", json.dumps(document)), {"box.bin", "wood.png"}
+
+
+@pytest.mark.parametrize("ending", ["obj", "glb", "gltf"])
+def test_asset_files_are_those_that_are_read(ending: str, tmp_path: Path, asked: list[Path]) -> None:
+    path, beside = several_files(tmp_path, ending)
+    first = load_asset(path)
+    found = asset_files(path)
+    assert {file.name for file in found} == {path.name, "box.asset.yaml"} | beside
+    assert set(found) == set(asked)
+    assert load_asset(path) is first
+    Image.new("RGB", (7, 7)).save(tmp_path / "wood.png")  # what lies beside a mesh may change as well
+    again = load_asset(path).meshes[0].material.base_color_texture
+    assert again is not None
+    assert again.shape == (7, 7, 3)
+    (tmp_path / "wood.png").unlink()
+    with pytest.warns(AssetWarning, match=r"wood\.png"):
+        assert {file.name for file in asset_files(path)} == {path.name, "box.asset.yaml"} | beside - {"wood.png"}
+    write(tmp_path, "wood.png", png())
+    assert set(asset_files(path)) == set(found)
+
+
+def test_asset_files_of_a_file_that_holds_all(tmp_path: Path, asked: list[Path]) -> None:
+    path = write(tmp_path, "a.glb", glb(*gltf(uv=True, image=png())))
+    assert asset_files(path) == (path,)
+    assert not asked  # it need not be loaded to be sure
+    with pytest.raises(AssetError, match="truncated"):
+        asset_files(write(tmp_path, "b.glb", path.read_bytes()[:30]))
 
 
 def test_what_was_not_used_for_long_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from synth.assets import info_path, read_info
+from synth.assets import asset_files, read_info
 from synth.errors import ConfigError, known_names
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -40,13 +40,12 @@ def find(kind: str, name: str) -> Path:
 
 
 def sources(kind: str, chosen: Iterable[str]) -> dict[Path, str]:
-    """The files behind names or paths, each with its licence; "" where it is not known."""
+    """The files behind names or paths, with all that a mesh reads beside it; each with its licence, "" where it is not known."""
     found: dict[Path, str] = {}
     for path in (find(kind, name) for name in chosen):
         if kind == "object":
+            found |= dict.fromkeys(asset_files(path), "")
             found[path] = read_info(path).licence
-            if info_path(path).exists():
-                found[info_path(path)] = ""
         else:
             found[path] = _LICENCES.get(path.parent.name, "") if path.parent.parent == _ASSETS else ""
     return found

@@ -18,11 +18,11 @@ import numpy as np
 from synth.errors import AssetError
 from synth.images import read_capped
 from synth.meshes.common import AssetWarning, Folder, Limits, Part, warn
-from synth.meshes.gltf import read_glb, read_gltf
+from synth.meshes.gltf import names_no_file, read_glb, read_gltf
 from synth.meshes.obj import read_obj
 from synth.meshes.stl_ply import read_ply, read_stl
 
-__all__ = ["AssetWarning", "Limits", "Part", "read_parts"]
+__all__ = ["AssetWarning", "Limits", "Part", "read_parts", "stands_alone"]
 
 _READERS: dict[str, Callable[[bytes, Folder], list[Part]]] = {
     ".glb": read_glb,
@@ -34,8 +34,9 @@ _READERS: dict[str, Callable[[bytes, Folder], list[Part]]] = {
 _ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\x00", b"Rar!")
 
 
-def read_parts(path: Path, limits: Limits) -> list[Part]:
-    """The parts of a mesh file, in the file's own units and axes. Raises AssetError naming the file and the cause."""
+def read_parts(path: Path, limits: Limits) -> tuple[list[Part], tuple[Path, ...]]:
+    """The parts of a mesh file, in the file's own units and axes, and the files beside it that were looked for, found or not. Raises
+    AssetError naming the file and the cause."""
     suffix = path.suffix.lower()
     name = suffix[1:].upper()
     if suffix not in _READERS:
@@ -73,4 +74,9 @@ def read_parts(path: Path, limits: Limits) -> list[Part]:
             warn(
                 f"{path}: a part has alpha {alpha:g}, under the {cutoff:g} where surfaces are cut: nothing of it shows, in no label either"
             )
-    return parts
+    return parts, tuple(folder.files)
+
+
+def stands_alone(path: Path) -> bool:
+    """Whether a mesh file surely names no other, told without loading it."""
+    return path.suffix.lower() == ".stl" or (path.suffix.lower() == ".glb" and names_no_file(path))

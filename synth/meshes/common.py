@@ -52,6 +52,7 @@ class Folder:
         self.path, self.limits, self.pixels = path, limits, 0
         self.refused: AssetError | None = None  # trimesh swallows what its resolver raises
         self.texts: dict[str, bytes] = {}
+        self.files: dict[Path, None] = {}  # asked for, there or not, in order
 
     def get(self, name: str) -> bytes:
         name = name.strip().replace("\\", "/")
@@ -61,6 +62,7 @@ class Folder:
                 f"{self.path}: names '{name}', which is outside its folder; put it beside the mesh, with a relative name"
             )
             raise self.refused
+        self.files[file] = None
         data = self.texts[name] = read_capped(file, self.limits.max_bytes)
         return data
 

@@ -9,6 +9,7 @@ import struct
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,18 @@ def read_glb(data: bytes, folder: Folder) -> list[Part]:
             if len(binary) < size:
                 raise AssetError(f"{folder.path}: is truncated: its binary chunk has {len(binary)} of {size} bytes")
     return _read(json.loads(data[20:start]), binary, folder)
+
+
+def names_no_file(path: Path) -> bool:
+    """Whether the JSON of a GLB file says that all its data is in it; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            magic, *_, json_length, _ = struct.unpack("<4sIIII", file.read(20))
+            document = json.loads(file.read(json_length))
+        uris = [item.get("uri", "data:") for kind in ("buffers", "images") for item in document.get(kind, [])]
+        return magic == b"glTF" and all(uri.startswith("data:") for uri in uris)
+    except Exception:  # whatever it is, loading it tells
+        return False
 
 
 def read_gltf(data: bytes, folder: Folder) -> list[Part]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import synth_scenes
 import yaml
+from PIL import Image
 from scipy.spatial import ConvexHull, cKDTree
 from synth_scenes import furniture, library
 from synth_scenes.surroundings import Lights, Surroundings, blackbody
@@ -24,6 +25,8 @@ from synth.errors import ConfigError, SceneError
 from synth.geometry import project, transform
 from synth.protocols import Scene
 from synth.rand import Choice, Integers, Uniform, rng_for
+from synth.recipe import Recipe
+from synth.render.flat import FlatSpec
 from synth.rig import CameraRig
 from synth.types import Body, DirectionalLight, World
 
@@ -294,3 +297,23 @@ def test_a_mesh_of_ones_own(tmp_path: Path) -> None:
     assert np.allclose(crates[0].asset.box_object_m[1], (0.1, 0.06, 0.08))
     assert len(crates[0].asset.keypoints) == 8
     assert Limits().max_faces > 12
+
+
+def test_what_a_mesh_names_belongs_to_the_recipe(tmp_path: Path) -> None:
+    """A texture or material file beside a mesh that changed makes another run; the mesh's licence is named once."""
+    (tmp_path / "wedge.asset.yaml").write_text("{category: wedge, licence: CC0-1.0}")
+    corners = "v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nvt 0 0\n"
+    (tmp_path / "wedge.obj").write_text(
+        f"mtllib wedge.mtl\n{corners}usemtl a\nf 1/1 3/1 2/1\nf 1/1 2/1 4/1\nf 2/1 3/1 4/1\nf 3/1 1/1 4/1\n"
+    )
+    (tmp_path / "wedge.mtl").write_text("newmtl a\nKd 1 0 0\nmap_Kd wedge.png\n")
+    Image.new("RGB", (2, 2)).save(tmp_path / "wedge.png")
+    scene = Tabletop(kinds=[str(tmp_path / "wedge.obj")])
+    names = {path.name: licence for path, licence in scene.sources.items() if path.parent == tmp_path}
+    assert names == {"wedge.obj": "CC0-1.0", "wedge.asset.yaml": "", "wedge.mtl": "", "wedge.png": ""}
+    digests = [Recipe(scene, FlatSpec()).digest]
+    Image.new("RGB", (2, 2), (1, 2, 3)).save(tmp_path / "wedge.png")
+    digests.append(Recipe(scene, FlatSpec()).digest)
+    (tmp_path / "wedge.mtl").write_text("newmtl a\nKd 1 1 0\n")
+    digests.append(Recipe(scene, FlatSpec()).digest)
+    assert len(set(digests)) == 3
