@@ -14,11 +14,11 @@ help:  ## this list
 system:
 	@scripts/system.sh $(PYTHON)
 
-# The environment is made again whenever pyproject.toml changes.
+# Installed again whenever pyproject.toml changes; an environment that was left half-made is made anew.
 $(VENV)/.ready: pyproject.toml | system
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing synth and its tools into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --editable '.[test]'
 	@touch $@
 
 setup: $(VENV)/.ready  ## install what is missing

@@ -3,8 +3,11 @@
 set -eu
 python=${1:-python3}
 missing=""
-command -v "$python" >/dev/null || { echo "synth needs python3 (3.11 or later): apt-get install python3" >&2; exit 2; }
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "synth needs Python 3.11 or later, $python is older" >&2; exit 2; }
+command -v "$python" >/dev/null || { echo "no $python here; synth needs Python 3.11 or later: apt-get install python3" >&2; exit 2; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "synth needs Python 3.11 or later, $python is older; name another: make demo PYTHON=python3.12" >&2
+    exit 2
+}
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 has() { ldconfig -p 2>/dev/null | grep -q "$1" || "$python" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null; }
 has libEGL.so.1 || missing="$missing libegl1"
@@ -16,7 +19,10 @@ if ! command -v apt-get >/dev/null; then
 fi
 sudo=""
 if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || { echo "missing system packages; run as root: apt-get install --no-install-recommends$missing" >&2; exit 2; }
+    command -v sudo >/dev/null || {
+        echo "missing system packages; run as root: apt-get update && apt-get install -y --no-install-recommends$missing" >&2
+        exit 2
+    }
     sudo=sudo
 fi
 echo "installing$missing"
