@@ -52,6 +52,11 @@ def main(argv: Arguments | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # such as a full disk behind our output
+        if debug:
+            traceback.print_exc()
+        print(f"synth: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        return 1
 
 
 # --- Hydra commands ---------------------------------------------------------------------------------------------------

@@ -211,9 +211,11 @@ def test_what_is_not_in_a_store_is_a_wrong_call(made: Path, capsys: pytest.Captu
 
 
 def test_store_is_an_option_of_generate_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    store = tmp_path / "my store"
+    store = tmp_path / "my (store) = Größe, 1"
     assert said(capsys, "generate", "--store", str(store), "n=1", *SMALL)[0] == 0
     assert said(capsys, "generate", f"--store={store}", "n=1", *SMALL)[1].startswith("nothing to add")
+    assert said(capsys, "generate", f"store={store}", "n=1", "message=Was (Uniform(0, 1)) kostet? 3 €", *SMALL)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == [store.name]
 
 
 def test_a_sweep_over_distributions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

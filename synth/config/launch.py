@@ -19,6 +19,8 @@ Prepare = Callable[[dict[str, Any], "Choices"], Callable[[], int]]
 _OVERRIDE = re.compile(r"^(\+{0,2}[A-Za-z_][^=]*=|~)")
 # A text, the begin of a call, or any character.
 _TOKEN = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?<![\w.])[A-Z]\w*\(|.""", re.DOTALL)
+_TEXT_KEYS = ("store", "message")
+_TEXT_AS_IT_IS = re.compile(r"""[\w./,~ -]*$|['"]|.*\$\{""", re.ASCII | re.DOTALL)  # plain, a sweep, quoted, or with an interpolation
 _PLAIN_LOGGING = {"version", "root", "disable_existing_loggers"}
 
 
@@ -65,7 +67,7 @@ def launch(command: str, arguments: Sequence[str], prepare: Prepare) -> int:
     overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
     flags = [argument for argument in arguments if not _OVERRIDE.match(argument)]
     # Hydra's parser wants all overrides together; people type them anywhere. First, so that no flag takes ours for its value.
-    sys.argv = [f"synth {command}", f"hydra.sweep.dir={sweep_folder}", *map(_quote_distributions, overrides), *flags]
+    sys.argv = [f"synth {command}", f"hydra.sweep.dir={sweep_folder}", *map(_quoted, overrides), *flags]
     try:
         with _no_code_from_yaml():
             run()
@@ -119,9 +121,12 @@ def _code_in(node: Any) -> Iterator[str]:
             yield key
 
 
-def _quote_distributions(argument: str) -> str:
-    """Let `scene.objects=Integers(2, 5),Integers(6, 9)` be typed as it is: Hydra would take each for a function of its own."""
+def _quoted(argument: str) -> str:
+    """Let `scene.objects=Integers(2, 5),Integers(6, 9)` be typed as it is, where Hydra would take each for a function of its own; and
+    `store=./Größe 1`, where its grammar knows ASCII letters only."""
     name, equals, text = argument.partition("=")
+    if name in _TEXT_KEYS and not _TEXT_AS_IT_IS.match(text):
+        return name + equals + _quote(text)
     done, call, depth = "", "", 0
     for token in _TOKEN.findall(text):
         opens = len(token) > 1 and token.endswith("(")
@@ -131,9 +136,13 @@ def _quote_distributions(argument: str) -> str:
         call += token
         depth += (opens or token == "(") - (token == ")")
         if not depth:
-            escaped = call.replace("\\", "\\\\").replace('"', '\\"')
-            done, call = f'{done}"{escaped}"', ""
+            done, call = done + _quote(call), ""
     return name + equals + done + call
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _search_path_plugin() -> type:

@@ -77,7 +77,7 @@ class Journal:
             try:
                 value = json.loads(path.read_text())
                 found.append(Finished(value["fragment"], tuple(value["made"]), (), value["renderer"]))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 path.unlink()
         return found
 

@@ -44,7 +44,7 @@ def check(folder: Path) -> None:
         raise StoreCallError(f"no store at {folder}: it {what}; {remedy} with --store") from error
     except OSError as error:
         raise StoreError(f"store {folder} cannot be opened: {mark.name}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}') from error
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise StoreError(f'{mark} is damaged: it must be {{"synth_store": {SCHEMA_VERSION}}}')
