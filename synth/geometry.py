@@ -110,6 +110,20 @@ def rays(camera: Camera, xy_px: Any) -> F64:
     return np.concatenate([xy, np.ones((*xy.shape[:-1], 1))], axis=-1)
 
 
+def checked_rays(camera: Camera, xy_px: F64) -> F64:
+    """`rays` of points in the frame. Raises ConfigError where the lens has none: strong tangential distortion folds the picture, and what
+    is bent from beyond 87 degrees is not found."""
+    found = rays(camera, xy_px)
+    if any(camera.distortion):
+        lost = ~(np.abs(project(camera, found) - xy_px).max(axis=-1) < 1e-6)
+        if lost.any():
+            raise ConfigError(
+                f"Camera: distortion {list(camera.distortion)} (k1 k2 p1 p2 k3) folds the picture: {lost.mean():.1%} of it has no ray; "
+                "use a smaller field of view or less distortion"
+            )
+    return found
+
+
 def pixel_centers(width: int, height: int) -> F64:
     """(height, width, 2) the image points of all pixel centres."""
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)

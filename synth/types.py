@@ -225,7 +225,7 @@ class Asset:
     @cached_property
     def diameter_m(self) -> float:
         """Largest distance between two vertices, as BOP defines an object's diameter (taken over their extremes in 343 directions,
-        which is at most 1 % short)."""
+        which is at most 2.5 % short)."""
         steps = np.linspace(-1, 1, 7)
         directions = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3)
         extreme = self.vertices_m[np.unique(np.argmax(self.vertices_m @ directions.T, axis=0))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.geometry import pixel_centers, rays, transform
+from synth.geometry import checked_rays, pixel_centers, transform
 from synth.raster import Shown, fragments, nearest_texels, shown
 from synth.types import F64, U8, DirectionalLight, Environment, Frame, Index, SpotLight, World
 
@@ -36,7 +36,7 @@ class FlatRenderer:
         """The world as its camera sees it."""
         camera = world.camera
         width, height = camera.width, camera.height
-        ray = rays(camera, pixel_centers(width, height)).reshape(-1, 3)
+        ray = checked_rays(camera, pixel_centers(width, height)).reshape(-1, 3)
         depth = np.full(width * height, np.inf)
         instance = np.zeros(width * height, dtype=np.int32)
         normal = np.zeros((width * height, 3))

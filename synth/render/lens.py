@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from synth.errors import RenderError
-from synth.geometry import pixel_centers, rays
+from synth.geometry import checked_rays, pixel_centers
 from synth.render.flat import FlatRenderer
 from synth.types import F32, F64, U8, Camera, Frame, World
 
@@ -44,7 +44,7 @@ def _lens(key: tuple[float, ...]) -> tuple[Camera, list[F32]]:
     k, (width, height, near_m) = np.reshape(key[:9], (3, 3)), key[9:12]
     camera = Camera(k, int(width), int(height), np.eye(4), tuple(key[12:]), near_m)  # type: ignore[arg-type]
     centers = pixel_centers(camera.width, camera.height)
-    points = [rays(camera, centers + offset)[..., :2] for offset in ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))]
+    points = [checked_rays(camera, centers + offset)[..., :2] for offset in ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))]
     low, high = np.min(points, axis=(0, 1, 2)), np.max(points, axis=(0, 1, 2))
     widest = float(np.abs([low, high]).max())
     if widest > _WIDEST:

@@ -12,6 +12,7 @@ import pytest
 from synth.errors import ConfigError
 from synth.geometry import look_at, pixel_centers, project, rays
 from synth.render.flat import FlatSpec, from_srgb, to_srgb
+from synth.render.pyrender import PyrenderSpec
 from synth.types import Asset, Body, Camera, DirectionalLight, Environment, Frame, Material, PointLight, SpotLight, World
 from tests.shapes import LENS, NO_LENS, at, box, camera, random_world, sphere
 
@@ -150,6 +151,14 @@ def test_lens_bends_points_and_pixels_alike() -> None:
         assert np.abs([columns.mean() + 0.5 - want[0], rows.mean() + 0.5 - want[1]]).max() < 0.3
     straight = replace(seen, distortion=NO_LENS)
     assert np.abs(project(straight, [0.3, 0.2, 1]) - project(seen, [0.3, 0.2, 1])).max() > 2
+
+
+@pytest.mark.parametrize("distortion", [(0.0, 0.0, 0.3, 0.3, 0.0), (-0.9, 0.0, 0.0, 0.0, 0.0)], ids=str)
+@pytest.mark.parametrize("spec", [FlatSpec(), PyrenderSpec()], ids=["flat", "pyrender"])
+def test_a_lens_that_folds_the_picture_is_refused(spec: Any, distortion: Any) -> None:
+    seen = camera(width=64, height=48, fov_rad=2.0, distortion=distortion)
+    with pytest.raises(ConfigError, match="folds the picture"):
+        spec.open().render(World(seen, ()))
 
 
 def test_srgb_law() -> None:
