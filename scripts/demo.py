@@ -25,13 +25,14 @@ def main() -> int:
     samples = Store.open(store).read("main", "origin.scene = 'tabletop'")
     save(SHEET, contact_sheet(samples[:N]))
     first = samples[0]
+    where = "" if store == "./data/store" else f" store={store}"
     print(f"""
 look at           {SHEET}
-what is in it     synth log; synth show main --limit 5
-one sample        synth show main {first.key} --sheet one.png
-make it again     synth reproduce main {first.key}
-your own          synth generate scene=tabletop n=200 seed=7 scene.objects=4 camera.width=320
-for training      synth export coco main data/coco
+what is in it     synth log{where}; synth show main --limit 5{where}
+one sample        synth show main {first.key} --sheet one.png{where}
+make it again     synth reproduce main {first.key}{where}
+your own          synth generate scene=tabletop n=200 seed=7 scene.objects=4 camera.width=320{where}
+for training      synth export coco main data/coco{where}
 (the command is .venv/bin/synth; `. .venv/bin/activate` puts it on the path)""")
     return code
 

@@ -91,13 +91,12 @@ def _complete(arguments: Arguments) -> int:
 
 def _prepare_generate(config: dict[str, Any], choices: Choices) -> Callable[[], int]:
     from synth.config.build import build_recipe
-    from synth.run import LocalExecutor, progress_for_terminal
+    from synth.run import LocalExecutor, check_n, progress_for_terminal
     from synth.store import Store
 
     scene = choices.groups.get("scene", "scene")
     recipe = build_recipe(config, scene)
-    if config["n"] < 0:
-        raise ConfigError(f"n must be a whole number from 0, got {config['n']}")
+    check_n(config["n"])
     executor = LocalExecutor(workers=config["workers"])
 
     def run() -> int:

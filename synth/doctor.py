@@ -21,6 +21,7 @@ _PACKAGES = (
     "hydra-core", "omegaconf", "pylance", "pyarrow", "pycocotools", "rich",
 )  # fmt: skip
 _GL_LIBRARIES = {"EGL": "libegl1", "GL": "libgl1"}
+_PROBE_S = 120
 _PROBE = "from synth.render.pyrender import PyrenderSpec; renderer = PyrenderSpec().open(); print(renderer.name); renderer.close()"
 
 
@@ -58,9 +59,13 @@ def examine() -> Iterator[Finding]:
 
 def _renderer() -> Finding:
     """Opens a renderer in a process of its own: a broken driver may end the process that tries it."""
-    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=120, check=False)
-    if probe.returncode == 0:
-        return Finding("renderer", probe.stdout.strip().splitlines()[-1])
-    reason = (probe.stderr.strip().splitlines() or [f"ended with code {probe.returncode}"])[-1]
+    try:
+        probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_S, check=False)
+    except subprocess.TimeoutExpired:
+        reason = f"no answer in {_PROBE_S} s"
+    else:
+        if probe.returncode == 0:
+            return Finding("renderer", probe.stdout.strip().splitlines()[-1])
+        reason = (probe.stderr.strip().splitlines() or [f"ended with code {probe.returncode}"])[-1]
     remedy = "apt-get install --no-install-recommends libegl1 libgl1; without GL: renderer=flat"
     return Finding("renderer", f"cannot open: {reason}", remedy)

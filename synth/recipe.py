@@ -43,8 +43,8 @@ class Recipe:
         for key, stage in self.stages.items():
             if not isinstance(stage, Stage) or key == _SCENE:
                 raise ConfigError(f"Recipe: stage '{key}' must be a Stage (synth.protocols) not named 'scene', got {type(stage).__name__}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ConfigError(f"Recipe: seed must be a whole number from 0, got {self.seed!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"Recipe: seed must be a whole number from 0, below 2^63, got {self.seed!r}")
         if not self.keypoint_tolerance > 0:
             raise ConfigError(f"Recipe: keypoint_tolerance must be above 0, got {self.keypoint_tolerance}")
         names = [category.name for category in self.scene.categories]

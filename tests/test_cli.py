@@ -100,7 +100,9 @@ def test_sweep_and_cfg(capsys: pytest.CaptureFixture[str], tmp_path: Path, monke
 
 
 WRONG: list[tuple[list[str], str]] = [
-    (["generate", "n=-1"], "n must be a whole number from 0, got -1"),
+    (["generate", "n=-1"], "n must be a whole number from 0, at most 100,000,000, got -1"),
+    (["generate", "n=1000000000000"], "n must be a whole number from 0, at most 100,000,000, got 1000000000000"),
+    (["generate", "seed=9223372036854775808"], "seed must be a whole number from 0, below 2^63"),
     (["generate", "n=many"], "n: Value 'many' of type 'str' could not be converted to Integer"),
     (["generate", "seed=-4"], "seed must be a whole number from 0"),
     (["generate", "scene=tabeltop"], "no scene 'tabeltop'; did you mean 'tabletop'?"),
@@ -118,7 +120,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["generate", "scene._target_=os.system"], "neither in synth nor in an installed plugin"),
     (["generate", "n"], "Error parsing override 'n' missing EQUAL"),
     (["generate", "n=1", "-m", "seed=1,x"], "seed: Value 'x' of type 'str' could not be converted"),
-    (["generate", "-m", "n=-1,2"], "n must be a whole number from 0, got -1"),
+    (["generate", "-m", "n=-1,2"], "n must be a whole number from 0, at most 100,000,000, got -1"),
     (["generate", "--config-dir=/nowhere"], "Additional config directory '/nowhere' not found"),
     (["generate", "workers=-1"], "workers must be a whole number"),
     (["generate", "scene.kinds=[teapot]"], "no object 'teapot'; known: banana"),

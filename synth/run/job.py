@@ -17,6 +17,14 @@ from synth.run.journal import Journal
 from synth.run.report import Failure, Report, Stopped, Tally, Tell
 from synth.store import Store
 
+_MOST = 10**8  # samples of a run: an index has eight digits in a key
+
+
+def check_n(n: int) -> None:
+    """Raise ConfigError unless a run can have `n` samples."""
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= _MOST:
+        raise ConfigError(f"n must be a whole number from 0, at most {_MOST:,}, got {n!r}")
+
 
 class Executor(ABC):
     """Something that makes samples: here `generate`, the same for all, around `make`, which each implements."""
@@ -51,8 +59,7 @@ class Executor(ABC):
         worker can start, StoreError if another process makes the same run or the disk is full. Nothing is committed then; the finished
         blocks wait in `runs/` of the store.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ConfigError(f"n must be a whole number from 0, got {n!r}")
+        check_n(n)
         with (
             Journal(store.folder / "runs" / recipe.run) as journal,
             progress or nullcontext(_quiet) as tell,
