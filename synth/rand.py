@@ -403,7 +403,8 @@ class Disk(Distribution[tuple[float, float]]):
 
 # --- even coverage over the sample index ------------------------------------------------------------------------------
 
-_QMC_BLOCK = 1024
+_QMC_BITS = 10
+_QMC_BLOCK = 1 << _QMC_BITS
 
 
 @cache
@@ -414,11 +415,19 @@ def _qmc_block(kind: str, dimensions: int, seed: int, path: tuple[str, ...], blo
     engine: Any = {"Sobol": qmc.Sobol, "Halton": qmc.Halton}[kind](dimensions, scramble=True, rng=scramble)
     if block:  # scipy 1.17 rejects a step of 0
         engine.fast_forward(block * _QMC_BLOCK)
-    return np.asarray(engine.random(_QMC_BLOCK), dtype=np.float64)
+    # Scrambling leaves the leading digit of each point to the index, up to a flip: two parameters would be high and low together. So each
+    # takes the points in an order of its own, in which every run of 2^k that starts at a multiple of 2^k stays together (Burley 2020).
+    flips = Stream(seed, 0, (*path, "order", str(block)))
+    order = np.zeros(1, dtype=np.intp)
+    for _ in range(_QMC_BITS):
+        flip = flips.integers(2, size=len(order))
+        order = np.stack([2 * order + flip, 2 * order + 1 - flip], axis=1).reshape(-1)
+    return np.asarray(engine.random(_QMC_BLOCK)[order], dtype=np.float64)
 
 
 class _Even(Distribution[Any]):
-    """Low-discrepancy draws: sample `index` takes point `index` of a sequence scrambled by the seed and the parameter's name."""
+    """Low-discrepancy draws: each sample index takes one point of a sequence scrambled and shuffled by the seed and the parameter's name,
+    so parameters are even each, and independent of one another; what shall be even together goes into one sequence."""
 
     parts: Sequence[Distribution[float]]
 

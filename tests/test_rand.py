@@ -166,6 +166,27 @@ def test_rotations_are_rotations_and_uniform() -> None:
         assert stats.kstest(rotations[:, row, 0], stats.uniform(-1, 2).cdf).pvalue > 1e-3
 
 
+def test_sobol_goes_on_and_differs_by_parameter_and_seed() -> None:
+    """2,048 points, more than are made at once, meet each of 2,048 bins once; equal parameters of other names or seeds are independent."""
+    even = Sobol(Uniform(0, 1))
+
+    def points(seed: int, name: str) -> list[float]:
+        return [draw(even, rng_for(seed, index, "scene"), name) for index in range(2048)]
+
+    one = points(3, "height_m")
+    assert np.array_equal(np.sort(np.floor(np.multiply(one, 2048))), np.arange(2048))
+    for other in (points(3, "width_m"), points(4, "height_m")):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("kind", [Sobol, Halton])
+def test_parameters_that_are_even_each_meet_in_all_combinations(kind: type[Sobol]) -> None:
+    even = kind(Uniform(0, 4))
+    pairs = np.array([[draw(even, rng_for(1, i, "scene"), name) for name in ("azimuth_rad", "elevation_rad")] for i in range(512)])
+    cells = np.bincount(pairs.astype(int) @ [4, 1], minlength=16)
+    assert cells.min() > 16, "32 on average"
+
+
 @pytest.mark.parametrize("kind", [Sobol, Halton])
 def test_even_coverage(kind: type[Sobol]) -> None:
     pairs = many(kind([Uniform(0, 1), Uniform(0, 1)]), 256)
