@@ -145,7 +145,7 @@ class Generator:
 @cache
 def versions() -> dict[str, str]:
     """Versions of all that pixels and labels depend on, by package name."""
-    names = ("synth", "numpy", "scipy", "opencv-python-headless", "trimesh", "pyrender-maintained", "albumentations")
+    names = ("synth", "numpy", "scipy", "opencv-python-headless", "pillow", "trimesh", "pyrender-maintained", "albumentations")
 
     def found(name: str) -> str:
         try:

@@ -237,6 +237,45 @@ def test_stages_move_keypoints_and_finish_decides() -> None:
     assert hidden.visible_fraction == 0
 
 
+@pytest.mark.parametrize(("x_px", "v"), [(4.5, 2), (6.99, 2), (7.01, 1), (3.01, 1), (4.01, 2), (2.9, 1)])
+def test_a_keypoint_is_seen_by_the_3_x_3_pixels_around_it(x_px: float, v: int) -> None:
+    """Of the body one pixel is left, column 5 and row 5."""
+    draft = annotate(world := World(camera(), (Body(box(), at(0, 0, 0), BOX),)), FlatSpec().open().render(world))
+    instance = np.zeros_like(draft.instance)
+    instance[5, 5] = 1
+    item = replace(draft.instances[0], keypoint_xy=np.tile([x_px, 5.5], (8, 1)), keypoint_surface=np.ones(8, dtype=np.bool_))
+    points = finish(replace(draft, instance=instance, instances=(item,)), CATEGORIES).instances[0].keypoints
+    assert points is not None
+    assert set(points.v.tolist()) == {v}
+
+
+@pytest.mark.parametrize("size_m", [0.02, 0.2, 2.0])
+@pytest.mark.parametrize(("depth", "v"), [(0.012, 2), (0.018, 1), (-0.5, 2)])
+def test_tolerance_is_a_share_of_the_diameter(size_m: float, depth: float, v: int) -> None:
+    """A point under the upper side of a cube, seen from straight above; depth in diameters."""
+    cube, spot = box(size_m, size_m, size_m), Category("spot", ("spot",))
+    depth_m = depth * math.sqrt(3) * size_m
+    marked = Asset("cube", cube.meshes, (Keypoint("spot", (0.1 * size_m, 0, size_m / 2 - depth_m)),))
+    world = World(camera((0, 0, 5 * size_m), (0, 0, 0)), (Body(marked, at(0, 0, 0), spot),))
+    points = finish(annotate(world, FlatSpec().open().render(world)), [spot]).instances[0].keypoints
+    assert points is not None
+    assert points.v.tolist() == [v]
+
+
+def test_a_mask_is_within_its_full_mask() -> None:
+    """Though a renderer that snaps vertices shows a pixel that the exact silhouette misses."""
+    draft = annotate(world := World(camera(), (Body(box(), at(0, 0, 0), BOX),)), FlatSpec().open().render(world))
+    instance = draft.instance.copy()
+    instance[5, 5] = 1
+    alone, more = (finish(replace(draft, instance=i), CATEGORIES).instances[0] for i in (draft.instance, instance))
+    assert more.mask is not None
+    assert more.mask_full is not None
+    assert more.area_px == (alone.area_px or 0) + 1
+    assert more.mask.decode()[5, 5]
+    assert more.mask_full.decode()[5, 5]
+    assert (more.visible_fraction, more.truncated_fraction) == (1, 0)
+
+
 def test_a_picture_straight_down_is_not_mirrored() -> None:
     """+x of the world runs right and +y up when the camera looks straight down: a mirrored frame law would swap them."""
     seen = Camera.from_fov(100, 100, 0.5, look_at((0, 0, 1), (0, 0, 0)))
