@@ -83,17 +83,17 @@ def _draft_instance(camera: Camera, body: Body, category: Category, tolerance: f
 
 def _silhouette(camera: Camera, parts: Sequence[Shown]) -> tuple[Window, F64]:
     """All the body would cover alone, and the corners of its hull in px."""
-    corners = np.concatenate([part.corners_px for part in parts])
-    if not len(corners):
+    points = np.concatenate([part.points_px for part in parts])
+    if not len(points):
         return Window(np.zeros((0, 0), dtype=np.bool_), 0, 0), np.zeros((0, 2))
-    x, y = corners[..., 0], corners[..., 1]  # numpy is 20 times slower at corners.min(axis=(0, 1))
+    x, y = points.T
     low, high = np.floor([x.min(), y.min()]), np.ceil([x.max(), y.max()])
     frame = np.array([camera.width, camera.height])
     (x0, y0), (x1, y1) = (np.clip(v, -frame, 2 * frame).astype(int).tolist() for v in (low, high))
     window = (x0, y0, x1 - x0, y1 - y0)
-    solid = np.concatenate([part.corners_px for part in parts if part.material.alpha_mode == "opaque"] or [corners[:0]])
-    bits = coverage(solid, *window)
-    outline = [solid.reshape(-1, 2)]
+    solid = [part for part in parts if part.material.alpha_mode == "opaque"]
+    bits = coverage(_corners(solid), *window)
+    outline = [part.points_px for part in solid]
     for part in parts:
         if part.material.alpha_mode != "opaque":
             row, column = _cut_pixels(camera, part, window)
@@ -101,11 +101,15 @@ def _silhouette(camera: Camera, parts: Sequence[Shown]) -> tuple[Window, F64]:
             outline += [np.stack([column + x, row + y], axis=1) for x in (x0, x0 + 1) for y in (y0, y0 + 1)]
     beyond_px = 0.0
     if (low < (x0, y0)).any() or (high > (x1, y1)).any():
-        outline = [corners.reshape(-1, 2)]
+        outline = [points]
         cell = max(1.0, float((high - low).max()) / _COARSE_PX)
         width, height = (int(v) + 1 for v in (high - low) / cell)
-        beyond_px = max(0.0, float(coverage((corners - low) / cell, 0, 0, width, height).sum()) * cell**2 - float(bits.sum()))
+        beyond_px = max(0.0, float(coverage((_corners(parts) - low) / cell, 0, 0, width, height).sum()) * cell**2 - float(bits.sum()))
     return Window(bits, x0, y0, beyond_px), convex_hull(np.concatenate(outline))
+
+
+def _corners(parts: Sequence[Shown]) -> F64:
+    return np.concatenate([np.zeros((0, 3, 2)), *(part.corners_px for part in parts)])
 
 
 def _cut_pixels(camera: Camera, part: Shown, window: tuple[int, int, int, int]) -> tuple[Index, Index]:

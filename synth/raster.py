@@ -29,37 +29,31 @@ class Spans:
 def spans(triangles_px: F64, x0: int, y0: int, width: int, height: int) -> Spans:
     """The pixels of window [x0, x0 + width) x [y0, y0 + height) whose centres lie in triangles (t, 3, 2); rows and columns are
     counted from the window's corner."""
-    corners = triangles_px - np.array([x0 + 0.5, y0 + 0.5])  # pixel centres at whole numbers, window at the origin
-    (x_low, y_low), (x_high, y_high) = (_over_corners(corners, pick) for pick in (np.minimum, np.maximum))
-    top = np.clip(np.ceil(y_low), 0, height).astype(np.intp)
-    bottom = np.clip(np.ceil(y_high), 0, height).astype(np.intp)
-    keep = np.flatnonzero((bottom > top) & (x_high >= 0) & (x_low < width))
-    rows = bottom[keep] - top[keep]
+    # Pixel centres at whole numbers, window at the origin; (3, t) each, since numpy is slow over an axis of two or three.
+    x, y = np.ascontiguousarray(triangles_px.T) - np.array([x0 + 0.5, y0 + 0.5])[:, None, None]
+    x_low, x_high = np.minimum(np.minimum(x[0], x[1]), x[2]), np.maximum(np.maximum(x[0], x[1]), x[2])
+    y_low, y_high = np.minimum(np.minimum(y[0], y[1]), y[2]), np.maximum(np.maximum(y[0], y[1]), y[2])
+    top, bottom = (np.clip(np.ceil(level), 0, height).astype(np.intp) for level in (y_low, y_high))
+    keep = np.flatnonzero((bottom > top) & (np.ceil(x_low) < np.ceil(x_high)) & (x_high >= 0) & (x_low < width))
+    x, y, rows = x[:, keep], y[:, keep], bottom[keep] - top[keep]
     triangle = np.repeat(keep, rows)
-    row = np.arange(len(triangle)) - np.repeat(np.cumsum(rows) - rows, rows) + np.repeat(top[keep], rows)
+    row = np.arange(len(triangle)) - np.repeat(np.cumsum(rows) - rows - top[keep], rows)
     left, right = np.full(len(triangle), np.inf), np.full(len(triangle), -np.inf)
     for i, j in ((0, 1), (1, 2), (2, 0)):
         # Edges run from their upper to their lower end, so neighbours compute the same crossing to the last bit.
-        a, b = corners[keep, i], corners[keep, j]
-        swap = (a[:, 1] > b[:, 1]) | ((a[:, 1] == b[:, 1]) & (a[:, 0] > b[:, 0]))
-        a, b = np.where(swap[:, None], b, a), np.where(swap[:, None], a, b)
-        level = a[:, 1] == b[:, 1]
-        slope = (b[:, 0] - a[:, 0]) / np.where(level, 1, b[:, 1] - a[:, 1])
-        ax, ay, by, slope, level = (np.repeat(v, rows) for v in (a[:, 0], a[:, 1], b[:, 1], slope, level))
-        crosses = (ay <= row) & (row < by) & ~level
-        x = ax + (row - ay) * slope
-        left = np.where(crosses, np.minimum(left, x), left)
-        right = np.where(crosses, np.maximum(right, x), right)
+        swap = (y[i] > y[j]) | ((y[i] == y[j]) & (x[i] > x[j]))
+        ax, ay, bx, by = np.where(swap, x[j], x[i]), np.where(swap, y[j], y[i]), np.where(swap, x[i], x[j]), np.where(swap, y[i], y[j])
+        slope = (bx - ax) / np.where(ay == by, 1, by - ay)
+        ax, ay, by, slope = (np.repeat(value, rows) for value in (ax, ay, by, slope))
+        crosses = (ay <= row) & (row < by)  # never for a level edge
+        at_row = ax + (row - ay) * slope
+        left = np.where(crosses, np.minimum(left, at_row), left)
+        right = np.where(crosses, np.maximum(right, at_row), right)
     found = left <= right
     start = np.ceil(np.clip(np.where(found, left, 0), 0, width)).astype(np.intp)
     stop = np.ceil(np.clip(np.where(found, right, 0), 0, width)).astype(np.intp)
     some = np.flatnonzero(stop > start)
     return Spans(triangle[some], row[some], start[some], stop[some])
-
-
-def _over_corners(corners: F64, pick: np.ufunc) -> F64:
-    """(2, t) the least or greatest x and y of triangles (t, 3, 2); a reduction over an axis of three takes 20 times longer."""
-    return np.asarray(pick(pick(corners[:, 0], corners[:, 1]), corners[:, 2]).T)
 
 
 def coverage(triangles_px: F64, x0: int, y0: int, width: int, height: int) -> Bool:
@@ -85,7 +79,7 @@ class Shown:
     """The part of a mesh that a renderer draws: in front of the near plane, and front faces only unless the material is double-sided.
 
     vertices_m (n, 3): the mesh's, in the camera frame. corners_px (t, 3, 2): triangles in the picture, cut and bent; face (t,): the
-    mesh's face each is a piece of.
+    mesh's face each is a piece of. points_px (p, 2): all its corners, most of them once.
     """
 
     mesh: Mesh
@@ -93,6 +87,7 @@ class Shown:
     vertices_m: F64
     corners_px: F64
     face: Index
+    points_px: F64
 
     def surface(self, face: Index, ray: F64) -> tuple[F64, F64]:
         """Where rays (f, 3) from the camera meet the planes of faces (f,): barycentric weights (f, 3) and depth (f,) along z."""
@@ -125,12 +120,15 @@ def shown(camera: Camera, mesh: Mesh, material: Material, camera_from_object: F6
     vertices = transform(camera_from_object, mesh.vertices_m)
     bent = any(camera.distortion)
     if not bent and (vertices[:, 2] >= camera.near_m).all():
-        corners = project(camera, vertices)[mesh.faces]
-        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        # Counter-clockwise seen from outside is clockwise in numbers, since y runs down.
-        front = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] < 0
-        face = np.arange(len(corners)) if material.double_sided else np.flatnonzero(front)
-        return Shown(mesh, material, vertices, corners[face], face)
+        points = project(camera, vertices)
+        face = np.arange(len(mesh.faces))
+        if not material.double_sided:
+            (ax, bx, cx), (ay, by, cy) = (axis[mesh.faces.T] for axis in np.ascontiguousarray(points.T))
+            # Counter-clockwise seen from outside is clockwise in numbers, since y runs down.
+            face = np.flatnonzero((bx - ax) * (cy - ay) - (by - ay) * (cx - ax) < 0)
+        used = np.zeros(len(points), dtype=np.bool_)
+        used[mesh.faces[face]] = True
+        return Shown(mesh, material, vertices, points[mesh.faces[face]], face, points[used])
     triangles, face = clip_near(vertices[mesh.faces], camera.near_m)
     if not material.double_sided:
         a, b, c = np.moveaxis(triangles, 1, 0)
@@ -139,7 +137,8 @@ def shown(camera: Camera, mesh: Mesh, material: Material, camera_from_object: F6
     if bent:
         triangles, piece = subdivide(triangles, camera, _BENT_EDGE_PX)
         face = face[piece]
-    return Shown(mesh, material, vertices, project(camera, triangles), face)
+    corners = project(camera, triangles)
+    return Shown(mesh, material, vertices, corners, face, corners.reshape(-1, 2))
 
 
 def nearest_texels(texture: U8, uv: F64) -> F64:
