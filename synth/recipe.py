@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -144,7 +146,8 @@ class Generator:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of all that pixels and labels depend on, by package name."""
+    """Versions of all that pixels and labels depend on, by package name, and the processor: matrix products may differ in their last bit
+    between processors with other vector instructions."""
     names = ("synth", "numpy", "scipy", "opencv-python-headless", "pillow", "trimesh", "pyrender-maintained", "albumentations")
 
     def found(name: str) -> str:
@@ -153,4 +156,12 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             return "absent"
 
-    return {name: found(name) for name in names}
+    return {**{name: found(name) for name in names}, "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        model = None
+    return f"{platform.machine()} {model[1] if model else platform.processor()}".strip()

@@ -47,6 +47,19 @@ def test_generate_commits_what_was_asked(made: Path, capsys: pytest.CaptureFixtu
     assert "nothing to add: all 3 samples" in out
 
 
+def test_a_config_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from synth.config import launch, searchpath
+
+    odd = tmp_path / "my bücher 20%"
+    (odd / "scene").mkdir(parents=True)
+    shipped = next(folder for name, folder in searchpath.config_folders() if name == "synth_scenes")
+    (odd / "scene" / "mine.yaml").write_text((shipped / "scene" / "tabletop.yaml").read_text())
+    monkeypatch.setattr(launch, "config_folders", lambda: [*searchpath.config_folders(), ("odd", odd)])
+    code, out, err = said(capsys, "generate", "scene=mine", "--cfg", "job")
+    assert (code, err) == (0, "")
+    assert "synth_scenes.tabletop.Tabletop" in out
+
+
 def test_log_show_tag(made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert said(capsys, "tag", "first", "main", f"store={made}") == (0, "first -> v2\n", "")
     code, out, _ = said(capsys, "log", "--store", str(made))

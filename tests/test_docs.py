@@ -50,11 +50,13 @@ def test_readme_scene_is_a_scene() -> None:
     space: dict[str, Any] = {
         **{"dataclass": dataclass, "CameraRig": CameraRig, "Distribution": Distribution, "Uniform": Uniform, "draw": draw},
         **{"Body": Body, "Category": Category, "World": World, "np": np, "__name__": __name__},
+        "asset_files": lambda path: (Path(path),),
         "load_asset": lambda path: type(lid)("lid", lid.meshes, tuple(category_keypoints)),
     }
     exec(blocks(ROOT / "README.md", "python")[1], space)
     scene = space["Lid"]()
     assert isinstance(scene, Scene)
+    assert scene.sources == {Path("lid.glb"): "CC0-1.0"}
     world = scene.compose(rng_for(0, 0, "scene"))
     assert world.bodies[0].category == scene.categories[0]
 

@@ -152,7 +152,7 @@ def _search_path_plugin() -> type:
     class SynthSearchPath(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             for provider, folder in config_folders()[1:]:
-                search_path.append(provider, folder.as_uri())
+                search_path.append(provider, f"file://{folder}")  # as it is: Hydra does not decode %20
 
     return SynthSearchPath
 

@@ -126,7 +126,7 @@ class _Run:
             "worker_deaths": self.deaths,
             "renderers": sorted({block.renderer for block in self.blocks}),
             "versions": versions(),
-            "licences": {path.name: licence for path, licence in recipe.sources.items() if licence},
+            "licences": {"/".join(path.parts[-2:]): licence for path, licence in recipe.sources.items() if licence},
             "executor": executor,
             "seconds": round(tally.seconds, 3),
             "rate": round(tally.rate, 3),
