@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +16,7 @@ from synth.store.table import Table
 from synth.types import Sample
 
 _BATCH = 32
+_DECODERS = 4  # threads that decode the pictures of a batch
 
 
 class Samples(Sequence[Sample]):
@@ -59,7 +61,9 @@ class Samples(Sequence[Sample]):
 
     def __getitems__(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]:
         """The samples at `indices`, in that order, read at once."""
-        return [decode(record) for record in self._read(indices)]
+        records = self._read(indices)
+        with ThreadPoolExecutor(min(_DECODERS, len(records) or 1)) as pool:  # picture decoders let other threads run
+            return list(pool.map(decode, records))
 
     def __iter__(self) -> Iterator[Sample]:
         return map(decode, self.records())
