@@ -87,7 +87,7 @@ def test_a_commit_tells_how_it_was_made(store):
     commit = store.log()[0]
     assert (commit.version, commit.message, commit.run) == (report.version, "first", report.run)
     meta = commit.meta
-    assert (meta["config"], meta["n"], meta["added"], meta["licences"]) == ({"n": 3}, 3, 2, {"run_scenes.py": "CC0-1.0"})
+    assert (meta["config"], meta["n"], meta["added"], meta["licences"]) == ({"n": 3}, 3, 2, {"run/run_scenes.py": "CC0-1.0"})
     assert [failure["index"] for failure in meta["failures"]] == [1]
     assert meta["renderers"][0].startswith("flat")
     assert meta["versions"]["synth"]
