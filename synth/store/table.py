@@ -63,13 +63,19 @@ def lance_errors(what: str) -> Iterator[None]:
         raise StoreError(f"{what}: {cause}") from error
 
 
+class _Handles(threading.local):
+    """A thread's own: Lance's objects raise "Already borrowed" when one thread asks for history while another commits."""
+
+    opened: Any = None
+    checkout: Any = None  # the version used last
+
+
 class Table:
-    """The table in a folder. Opened when first used in a process; pickles as its path."""
+    """The table in a folder. Opened when first used in a thread; pickles as its path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: Any = None
-        self._checkout: Any = None  # the version used last
+        self._own = _Handles()
 
     def __reduce__(self) -> Any:
         return Table, (self.path,)
@@ -104,15 +110,15 @@ class Table:
         """The Lance dataset at `version`, or as it is now. Raises StoreError if there is no such version."""
         refuse_fork()
         with self.errors("be opened"):
-            if self._opened is None:
+            own = self._own
+            if own.opened is None:
                 import lance
 
-                self._opened = lance.dataset(str(self.path))
-            version = int(self._opened.latest_version) if version is None else version
-            checkout = self._checkout  # another thread may replace it
-            if checkout is None or checkout.version != version:
-                self._checkout = checkout = self._opened.checkout_version(version)
-            return checkout
+                own.opened = lance.dataset(str(self.path))
+            version = int(own.opened.latest_version) if version is None else version
+            if own.checkout is None or own.checkout.version != version:
+                own.checkout = own.opened.checkout_version(version)
+            return own.checkout
 
     def properties(self, version: int) -> dict[str, str]:
         """What its commit said about a version; nothing where it was no commit of ours."""
