@@ -12,10 +12,8 @@ NAMES = ("render", "pipeline", "store")
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(NAMES)
     print(machine(), flush=True)
-    parts = []
     for name in chosen:
-        module = importlib.import_module(f"benchmarks.bench_{name}")
-        parts.append(table(*module.bench()))
-        print(f"\n{parts[-1]}", flush=True)
-    if chosen == list(NAMES):
-        keep("Bench", "\n\n".join(parts))
+        title, note, rows = importlib.import_module(f"benchmarks.bench_{name}").bench()
+        text = table(note, rows)
+        print(f"\n## {title}\n\n{text}", flush=True)
+        keep(title, text)

@@ -35,9 +35,9 @@ class Row:
         return f"at most {self.at_most:g}: {'met' if self.ratio <= (self.at_most or 0) else 'NOT met'}"
 
 
-def table(title: str, note: str, rows: Iterable[Row]) -> str:
+def table(note: str, rows: Iterable[Row]) -> str:
     """Markdown."""
-    lines = [f"### {title}", "", note, "", "| | measured | ratio | target |", "|---|---|---|---|"]
+    lines = [note, "", "| | measured | ratio | target |", "|---|---|---|---|"]
     lines += [f"| {r.what} | {r.measured} | {'' if r.ratio is None else f'{r.ratio:.2f}'} | {r.target} |" for r in rows]
     return "\n".join(lines)
 
