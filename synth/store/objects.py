@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Objects:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there with all of `data` or not at all, whatever ends the process. Raises StoreError."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         half.write_bytes(data)
         half.replace(path)
