@@ -201,7 +201,7 @@ def bench(count: int = 512, batch: int = 64, repeats: int = 7) -> tuple[str, str
             2 * repeats,
             1.0,
         )
-        wall_s, cpu_s = timed(lambda: coco.export(read, root / "coco"))
+        wall_s, cpu_s = timed(lambda: coco.Writer(root / "coco").write(read))
         rows.append(Row(f"export {count} samples to COCO", f"{wall_s:.2f} s wall, {cpu_s:.2f} s CPU"))
     return (
         "Store",

@@ -235,23 +235,26 @@ def _reproduce(arguments: Arguments) -> int:
 def _export(arguments: Arguments) -> int:
     """Write a version as files of another tool's format: synth export coco REF OUT."""
     parser = _parser("export", _export)
-    parser.add_argument("format", choices=["coco"])
+    from synth import formats
+
+    parser.add_argument("format", help=f"one of {', '.join(formats.writer_names())}")
     parser.add_argument("ref", help="branch, tag or version number")
     parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--strict", action="store_true", help="refuse, rather than lose a label that the format cannot hold")
     parser.add_argument("--where", help="SQL condition over the columns")
     parser.add_argument("--min-visible", type=float, default=0.1, help="instances less visible than this are marked `ignore` (default 0.1)")
     options = _parse(parser, arguments)
-    from synth.formats import coco
-
     store = _open(options)
     provenance = store.provenance(options.ref)
-    report = coco.export(
-        store.read(provenance["version"], options.where, maps=()),
-        options.out,
+    writer = formats.writer(
+        options.format,
+        out=options.out,
         min_visible_fraction=options.min_visible,
+        strict=options.strict,
         licences=provenance.pop("licences"),
         provenance={**provenance, "where": options.where},
     )
+    report = writer.write(store.read(provenance["version"], options.where, maps=()))
     print(f"{options.out}: {report}")
     return 0
 

@@ -11,23 +11,40 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from synth.errors import ConfigError
-from synth.types import Sample
+from synth.types import Camera, Category, Instance, Sample, SampleInfo
 
 
-def label_digest(sample: Sample) -> str:
-    """sha256 over everything that a sample says about its picture: size, instances, categories, camera, bit for bit.
+class Labelled(Protocol):
+    """What has labels: a Sample, or a Record whose pixels are still encoded."""
 
-    Not in it: pixels, and where the sample comes from (key, origin). Numbers count as float64, so a whole number that was stored as a
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def instances(self) -> tuple[Instance, ...]: ...
+    @property
+    def categories(self) -> tuple[Category, ...]: ...
+    @property
+    def camera(self) -> Camera | None: ...
+    @property
+    def info(self) -> SampleInfo: ...
+
+
+def label_digest(sample: Labelled) -> str:
+    """sha256 over everything that a sample says about its picture: size, instances, categories, camera, classes, bit for bit.
+
+    Not in it: pixels, and where the sample comes from (key, origin, dataset, ...). Numbers count as float64, so a whole number that was stored as a
     float is still the same label; an absent label is left out, so a label added to the types later leaves older digests alone.
     """
     h = hashlib.sha256()
     for value in (sample.size, sample.instances, sample.categories, sample.camera):
         _feed(h, value)
+    if sample.info.classes is not None:
+        _feed(h, sample.info.classes)
     return h.hexdigest()
 
 
@@ -48,6 +65,8 @@ def _feed(h: Any, value: Any) -> None:
     elif isinstance(value, (str, bytes)):
         data = value.encode() if isinstance(value, str) else value
         h.update(f"text {len(data)};".encode() + data)
+    elif isinstance(value, Mapping):
+        _feed(h, json.dumps(value, sort_keys=True, allow_nan=False))
     elif is_dataclass(value):
         given = [f.name for f in fields(value) if getattr(value, f.name) is not None]
         h.update(f"{type(value).__name__} {len(given)};".encode())

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth.errors import ConfigError, LabelError, StoreError
-from synth.types import F32, U8, Camera, Category, Instance, Origin, Sample
+from synth.types import F32, U8, Camera, Category, Instance, Origin, Sample, SampleInfo
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 Map = Literal["depth", "normals"]
@@ -67,6 +67,12 @@ class Record:
     normals: bytes | None = None
     camera: Camera | None = None
     origin: Origin | None = None
+    info: SampleInfo = SampleInfo()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return self.width, self.height
 
 
 class Records(Protocol):
@@ -105,6 +111,7 @@ def encode(sample: Sample, output: Output, key: str = "") -> Record:
         normals=None if sample.normals is None or "normals" not in output.maps else _pack_normals(sample.normals),
         camera=sample.camera,
         origin=sample.origin,
+        info=sample.info,
     )
 
 
@@ -121,6 +128,7 @@ def decode(record: Record) -> Sample:
             camera=record.camera,
             origin=record.origin,
             key=record.key,
+            info=record.info,
         )
     except (ValueError, OSError) as error:
         raise StoreError(f"sample {record.key}: its bytes are damaged: {error}") from error
@@ -148,7 +156,8 @@ def encode_image(rgb: U8, output: Output) -> bytes:
 def decode_image(data: bytes, shape: tuple[int, int]) -> U8:
     """The picture (h, w, 3) of a file's bytes. Raises ValueError if it is none or not of `shape` (height, width).
 
-    The header is read first, so that no file can make more pixels than its labels say.
+    The header is read first, so that no file can make more pixels than its labels say. Pixels are taken as they lie in the file: an
+    orientation mark of a camera does not turn them (importers write such pictures upright).
     """
     import cv2
     from PIL import Image
@@ -159,7 +168,7 @@ def decode_image(data: bytes, shape: tuple[int, int]) -> U8:
         raise ValueError(f"the {len(data)} bytes of the picture are no image") from error
     if (height, width) != shape:
         raise ValueError(f"the picture is {width}x{height}, its labels are for {shape[1]}x{shape[0]}")
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None or bgr.shape[:2] != shape:
         raise ValueError(f"the {len(data)} bytes of the picture cannot be decoded")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

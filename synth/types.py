@@ -555,6 +555,8 @@ class Instance:
     """Every label of one object; None is absent, not zero. Definitions: docs/labels.md.
 
     box_xyxy and obb are None when the mask is empty. pose: camera_from_object (4, 4); box3d_object_m: centre and size (3,), metres.
+    crowd: a region that holds many objects of the category, told apart by nobody (COCO's iscrowd). attributes: what else was said about
+    it, as JSON values by name (`occluded`, `pose`, `zone`, ...).
     """
 
     category: str
@@ -570,6 +572,32 @@ class Instance:
     camera_from_object: F64 | None = None
     box3d_object_m: tuple[F64, F64] | None = None
     asset: str | None = None
+    crowd: bool | None = None
+    attributes: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleInfo:
+    """What is known of a sample as a whole; None is absent, not empty.
+
+    dataset: the collection it belongs to. split: `train`, `val`, `test` or a name of one's own. group: what must not be divided between
+    splits (a video, a scene, a patient). licence: of the picture, an SPDX name where there is one. annotator: who gave the labels.
+    classes: of the picture as a whole. attributes: anything else, as JSON values by name.
+    """
+
+    dataset: str | None = None
+    split: str | None = None
+    group: str | None = None
+    licence: str | None = None
+    annotator: str | None = None
+    classes: tuple[str, ...] | None = None
+    attributes: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.classes, str):
+            raise ConfigError(f"SampleInfo: classes must be a sequence of names, got '{self.classes}'")
+        if self.classes is not None:
+            _replace(self, classes=tuple(self.classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,6 +624,7 @@ class Sample:
     camera: Camera | None = None
     origin: Origin | None = None
     key: str = ""
+    info: SampleInfo = SampleInfo()
 
     @property
     def size(self) -> tuple[int, int]:

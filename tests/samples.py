@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.types import Camera, Category, Instance, Keypoints, Obb, Origin, Rle, Sample
+from synth.types import Camera, Category, Instance, Keypoints, Obb, Origin, Rle, Sample, SampleInfo
 
 MUG = Category("mug", ("handle", "rim"), (("handle", "rim"),), (("handle", "rim"),), (0.05, 0.1))
 BOX = Category("box")
@@ -34,6 +34,8 @@ def full_instance(rng: np.random.Generator, visible_fraction: float = 0.75) -> I
         camera_from_object=np.eye(4),
         box3d_object_m=(rng.normal(size=3), rng.uniform(size=3)),
         asset="mug_1",
+        crowd=False,
+        attributes={"occluded": True, "zone": "left"},
     )
 
 
@@ -54,4 +56,5 @@ def sample(index: int, seed: int = 7) -> Sample:
         normals=normals,
         camera=Camera.from_fov(WIDTH, HEIGHT, 1.0, np.eye(4), (0.1, -0.2, 0.001, 0.0, 1 / 3)),
         origin=Origin("5eed" * 16, "shelf", seed, index, "flat 1", {"numpy": "2.4", "synth": "0.1"}),
+        info=SampleInfo("kitchen", "train", f"video{index % 3}", "CC0-1.0", "ann", ("indoor",), {"camera_id": 4}),
     )

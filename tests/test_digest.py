@@ -50,7 +50,8 @@ def test_every_label_counts() -> None:
     seen.add(label_digest(replace(base, camera=None)))
     seen.add(label_digest(replace(base, categories=base.categories[:1])))
     seen.add(label_digest(replace(base, instances=base.instances[::-1])))
-    assert len(seen) == len(dataclasses.fields(Instance)) + 4
+    seen.add(label_digest(replace(base, info=replace(base.info, classes=("outdoor",)))))
+    assert len(seen) == len(dataclasses.fields(Instance)) + 5
 
 
 def test_one_bit_of_a_number_counts() -> None:
@@ -63,7 +64,9 @@ def test_one_bit_of_a_number_counts() -> None:
 
 def test_labels_do_not_depend_on_pixels_origin_or_number_type() -> None:
     base = sample(3)
-    same = replace(base, image=base.image + 1, depth_m=None, normals=None, origin=None, key="other")
+    same = replace(
+        base, image=base.image + 1, depth_m=None, normals=None, origin=None, key="other", info=replace(base.info, split="test", group=None)
+    )
     assert label_digest(same) == label_digest(base)
     box = base.instances[0].box_xyxy
     assert box is not None

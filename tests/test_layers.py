@@ -40,6 +40,9 @@ HOMES = {  # who may import what of the outside at all
     "omegaconf": {"config", "cli"},
     "albumentations": {"augment"},
     "lance": {"store"},
+    "duckdb": {"store"},
+    "obstore": {"store"},
+    "defusedxml": {"formats"},
     "trimesh": {"assets", "meshes", "placement"},
 }
 
@@ -120,6 +123,9 @@ HEAVY = {
     "cv2",
     "scipy",
     "trimesh",
+    "duckdb",
+    "obstore",
+    "defusedxml",
 }
 
 

@@ -13,171 +13,102 @@ The format: https://cocodataset.org/#format-data. What it means here:
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
-from urllib.parse import quote
+from typing import Any
 
 import numpy as np
 
-from synth.errors import ConfigError, FormatError, LabelError
-from synth.record import Record, Records
-from synth.types import Category, Instance, Keypoints, Origin, Rle
+from synth.formats import writing
+from synth.formats.writing import Session, Shown
+from synth.record import Record
+from synth.types import Category, Instance, Keypoints, Origin
 
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-_EXTENSION = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an export wrote, and what it did not. ignored: written as ignore regions; the others are not in the file."""
+@dataclass(frozen=True)
+class Writer(writing.Writer):
+    """An export to the new folder `out`: `annotations.json` and `images/`."""
 
-    images: int
-    annotations: int
-    ignored: int
-    left_out_hidden: int
-    left_out_empty: int
+    name = "coco"
+    holds = frozenset({
+        "mask", "area_px", "box_xyxy", "box_full_xyxy", "obb", "visible_fraction", "truncated_fraction", "keypoints", "keypoints.v",
+        "keypoints.xyz_m", "camera_from_object", "box3d_object_m", "asset", "crowd", "attributes",
+    })  # fmt: skip
+    can_ignore = True
 
-    def __str__(self) -> str:
-        text = f"{self.images} images, {self.annotations} annotations"
-        for count, what in (
-            (self.ignored, "of them marked ignore: seen too little"),
-            (self.left_out_hidden, "labels left out: seen too little"),
-            (self.left_out_empty, "labels left out: nothing of them shows"),
-        ):
-            text += f"; {count} {what}" if count else ""
-        return text
+    def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
+        return _Session(self, folder, categories)
 
 
-def export(
-    samples: Records,
-    out: str | Path,
-    *,
-    min_visible_fraction: float = 0.1,
-    below: Literal["ignore", "leave_out"] = "ignore",
-    licences: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
-) -> Report:
-    """Write `samples` to the new folder `out`: whole, or not at all. Pictures are copied as they are, byte for byte.
+class _Session(writing.Session):
+    """Turns records into COCO entries, one at a time."""
 
-    licences: names (SPDX where there is one) of what the pictures show. provenance: JSON values for `info`, such as store, ref, version
-    and `date_created`; recipes, seeds, renderers and library versions are added from the samples themselves.
-    Raises ConfigError if `out` holds something, FormatError if it cannot be written.
-    """
-    if below not in ("ignore", "leave_out"):
-        raise ConfigError(f"coco: below must be 'ignore' or 'leave_out', got '{below}'")
-    if not 0 <= min_visible_fraction <= 1:
-        raise ConfigError(f"coco: min_visible_fraction must be in [0, 1], got {min_visible_fraction}")
-    with _new_folder(Path(out)) as folder:
-        writer = _Writer(folder, min_visible_fraction, below, len(licences) == 1)
-        with (folder / "images.part").open("w") as images, (folder / "annotations.part").open("w") as annotations:
-            for record in samples.records():
-                writer.add(record, images, annotations)
-        head = {
-            "info": {"description": "made with synth", **(provenance or {}), "origins": writer.origins()},
-            "licenses": [{"id": i, "name": name, "url": ""} for i, name in enumerate(licences, 1)],
-            "categories": [_category(i, c) for i, c in enumerate(writer.categories.values(), 1)],
-        }
-        with (folder / "annotations.json").open("w") as file:
-            file.write(_to_json(head)[:-1])
-            for name in ("images", "annotations"):
-                file.write(f',\n"{name}": [\n')
-                with (folder / f"{name}.part").open() as part:
-                    shutil.copyfileobj(part, file)
-                (folder / f"{name}.part").unlink()
-                file.write("\n]")
-            file.write("}\n")
-    count = writer.count
-    return Report(count["images"], count["annotations"], count["ignored"], count["hidden"], count["empty"])
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that becomes it at the end, or is gone if anything goes wrong."""
-    out = out.absolute()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} is there and not an empty folder; name a new one")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        (part / "images").mkdir(parents=True)
-        yield part
-        part.replace(out)
-    except OSError as error:
-        raise FormatError(f"cannot write {out}: {error.strerror or error} ({error.filename}); nothing is left there") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-class _Writer:
-    """Turns records into COCO entries, one at a time, and counts."""
-
-    def __init__(self, folder: Path, min_visible_fraction: float, below: str, one_licence: bool) -> None:
-        self.folder, self.min_visible_fraction, self.below, self.one_licence = folder, min_visible_fraction, below, one_licence
-        self.categories: dict[str, Category] = {}  # in the order they were met; the id is the place, from 1
-        self.count: Counter[str] = Counter()
+    def __init__(self, options: Writer, folder: Path, categories: Mapping[str, Category]) -> None:
+        super().__init__(folder, categories)
+        self.options = options
         self._origins: Counter[str] = Counter()
+        self._count: Counter[str] = Counter()
+        (folder / "images").mkdir()
+        self._parts = {name: self.open(f"{name}.part") for name in ("images", "annotations")}
 
-    def add(self, record: Record, images: IO[str], annotations: IO[str]) -> None:
-        for category in record.categories:
-            known = self.categories.setdefault(category.name, category)
-            if known != category:
-                raise LabelError(f"sample {record.key}: category '{category.name}' was {known} before and is {category} here")
-        name = _file_name(record)
-        with (self.folder / "images" / name).open("xb") as file:
-            file.write(record.image)
-        self.count["images"] += 1
-        image = {"id": self.count["images"], "file_name": name, "width": record.width, "height": record.height, "key": record.key}
-        if self.one_licence:
+    def add(self, record: Record, shown: Sequence[Shown]) -> None:
+        name = self.names.picture(record)
+        (self.folder / "images" / name).write_bytes(record.image)
+        image = {"file_name": name, "width": record.width, "height": record.height, "key": record.key}
+        if len(self.options.licences) == 1:
             image["license"] = 1
-        _append(images, image, first=self.count["images"] == 1)
+        image_id = self._append("images", image)
         if record.origin is not None:
             self._origins[_origin(record.origin)] += 1
         ids = {name: i for i, name in enumerate(self.categories, 1)}
-        for instance in record.instances:
-            entry = self._annotation(instance)
-            if entry is not None:
-                self.count["annotations"] += 1
-                place = {"id": self.count["annotations"], "image_id": image["id"], "category_id": ids[instance.category]}
-                _append(annotations, place | entry, first=self.count["annotations"] == 1)
+        for one in shown:
+            self._append("annotations", {"image_id": image_id, "category_id": ids[one.instance.category]} | _annotation(one))
 
-    def origins(self) -> list[dict[str, Any]]:
+    def close(self) -> None:
+        head = {
+            "info": {"description": "made with synth", **(self.options.provenance or {}), "origins": self._all_origins()},
+            "licenses": [{"id": i, "name": name, "url": ""} for i, name in enumerate(self.options.licences, 1)],
+            "categories": [_category(i, c) for i, c in enumerate(self.categories.values(), 1)],
+        }
+        with (self.folder / "annotations.json").open("w") as file:
+            file.write(_to_json(head)[:-1])
+            for name, part in self._parts.items():
+                part.close()
+                file.write(f',\n"{name}": [\n')
+                with Path(part.name).open() as written:
+                    shutil.copyfileobj(written, file)
+                Path(part.name).unlink()
+                file.write("\n]")
+            file.write("}\n")
+
+    def _append(self, part: str, entry: Mapping[str, Any]) -> int:
+        """Write one entry and return its id."""
+        self._count[part] += 1
+        self._parts[part].write(("" if self._count[part] == 1 else ",\n") + _to_json({"id": self._count[part], **entry}))
+        return self._count[part]
+
+    def _all_origins(self) -> list[dict[str, Any]]:
         """Each recipe, seed, renderer and set of versions that the pictures come from."""
         return [{**json.loads(text), "images": count} for text, count in self._origins.items()]
 
-    def _annotation(self, instance: Instance) -> dict[str, Any] | None:
-        box, area = _box_and_area(instance)
-        if box is None:
-            self.count["empty"] += 1
-            return None
-        hidden = instance.visible_fraction is not None and instance.visible_fraction < self.min_visible_fraction
-        if hidden and self.below == "leave_out":
-            self.count["hidden"] += 1
-            return None
-        self.count["ignored"] += hidden
-        x0, y0, x1, y1 = box
-        entry: dict[str, Any] = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": area, "iscrowd": int(hidden), "ignore": int(hidden)}
-        if instance.mask is not None:
-            entry["segmentation"] = {"size": [instance.mask.height, instance.mask.width], "counts": instance.mask.counts.decode("ascii")}
-        if instance.keypoints is not None:
-            entry["keypoints"] = _keypoints(instance.keypoints)
-            entry["num_keypoints"] = sum(map(bool, entry["keypoints"][2::3]))
-        attributes = _attributes(instance)
-        return entry | ({"attributes": attributes} if attributes else {})
 
-
-def _append(file: IO[str], entry: Mapping[str, Any], first: bool) -> None:
-    file.write(("" if first else ",\n") + _to_json(entry))
-
-
-def _file_name(record: Record) -> str:
-    """The key as a file name; what a file system could take for a path is written %XX."""
-    name = quote(record.key, safe="")
-    return f"{'%2E' + name[1:] if name.startswith('.') else name}.{_EXTENSION[record.image_format]}"
+def _annotation(one: Shown) -> dict[str, Any]:
+    assert one.box_xyxy is not None  # this writer keeps no empty ones
+    instance, (x0, y0, x1, y1) = one.instance, one.box_xyxy
+    crowd = int(one.ignored or bool(instance.crowd))
+    entry: dict[str, Any] = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": one.area_px, "iscrowd": crowd, "ignore": int(one.ignored)}
+    if instance.mask is not None:
+        entry["segmentation"] = {"size": [instance.mask.height, instance.mask.width], "counts": instance.mask.counts.decode("ascii")}
+    if instance.keypoints is not None:
+        entry["keypoints"] = _keypoints(instance.keypoints)
+        entry["num_keypoints"] = sum(map(bool, entry["keypoints"][2::3]))
+    attributes = _attributes(instance)
+    return entry | ({"attributes": attributes} if attributes else {})
 
 
 def _origin(origin: Origin) -> str:
@@ -192,26 +123,6 @@ def _category(number: int, category: Category) -> dict[str, Any]:
         entry["keypoints"] = list(category.keypoints)
         entry["skeleton"] = [[place[a], place[b]] for a, b in category.skeleton]
     return entry
-
-
-def _box_and_area(instance: Instance) -> tuple[tuple[float, float, float, float] | None, float]:
-    """The visible box and area, from the mask where they are not given; None if nothing of it shows."""
-    box, area, mask = instance.box_xyxy, instance.area_px, instance.mask
-    if mask is not None and (box is None or area is None):
-        measured, area = _measured(mask)
-        box = measured if box is None else box
-    if box is None or area == 0:
-        return None, 0
-    return box, float((box[2] - box[0]) * (box[3] - box[1])) if area is None else area
-
-
-def _measured(mask: Rle) -> tuple[tuple[float, float, float, float] | None, int]:
-    from pycocotools import mask as coco
-
-    rle = {"size": [mask.height, mask.width], "counts": mask.counts}
-    area = int(coco.area(rle))
-    x, y, width, height = coco.toBbox(rle).tolist()
-    return ((x, y, x + width, y + height) if area else None), area
 
 
 def _keypoints(keypoints: Keypoints) -> list[float]:
@@ -233,4 +144,4 @@ def _attributes(instance: Instance) -> dict[str, Any]:
         "keypoints_xyz_m": None if points is None or points.xyz_m is None else points.xyz_m.tolist(),
         "asset": instance.asset,
     }
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None} | dict(instance.attributes or {})

@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats import coco
+from synth.formats.writing import Report
 from synth.record import Output, Record, decode_image, encode
 from synth.store import Store
 from synth.types import Category, Instance, Keypoints, Rle
@@ -44,17 +45,17 @@ def record(index: int = 2, **changes: Any) -> Record:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, coco.Report]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, Report]:
     folder = tmp_path_factory.mktemp("coco")
     store = Store.open(folder / "store", create=True)
     fragment = store.write_fragment(map(sample, range(COUNT)), Output("jpeg"), "run")
     store.commit([fragment], message="m", run="run", meta={"licences": {"mug": "CC0-1.0"}})
     told = store.provenance("main")
-    report = coco.export(store.read(maps=()), folder / "out", provenance=told, licences=told["licences"])
+    report = coco.Writer(folder / "out", provenance=told, licences=told["licences"]).write(store.read(maps=()))
     return store, folder / "out", report
 
 
-def test_pycocotools_reads_the_same(exported: tuple[Store, Path, coco.Report]) -> None:
+def test_pycocotools_reads_the_same(exported: tuple[Store, Path, Report]) -> None:
     store, out, _ = exported
     read = COCO(out / "annotations.json")
     assert sorted(read.imgs) == list(range(1, COUNT + 1))
@@ -81,7 +82,7 @@ def test_pycocotools_reads_the_same(exported: tuple[Store, Path, coco.Report]) -
         np.testing.assert_array_equal(entry["attributes"]["camera_from_object"], instance.camera_from_object)
 
 
-def test_pycocotools_scores_the_truth_as_perfect(exported: tuple[Store, Path, coco.Report]) -> None:
+def test_pycocotools_scores_the_truth_as_perfect(exported: tuple[Store, Path, Report]) -> None:
     """Detections made from our own labels, in COCO's law, match every annotation that counts, and ignored ones count for nothing."""
     store, out, report = exported
     truth = COCO(out / "annotations.json")
@@ -109,7 +110,7 @@ def test_pycocotools_scores_the_truth_as_perfect(exported: tuple[Store, Path, co
         assert precision.min() == 1.0, kind
 
 
-def test_header(exported: tuple[Store, Path, coco.Report]) -> None:
+def test_header(exported: tuple[Store, Path, Report]) -> None:
     store, out, report = exported
     written = json.loads((out / "annotations.json").read_text())
     assert written["categories"] == [
@@ -129,8 +130,8 @@ def test_header(exported: tuple[Store, Path, coco.Report]) -> None:
     assert str(report) == "12 images, 12 annotations; 2 of them marked ignore: seen too little; 6 labels left out: nothing of them shows"
 
 
-def annotations(tmp_path: Path, *records: Record, **options: Any) -> tuple[list[dict[str, Any]], coco.Report]:
-    report = coco.export(Listed(records), tmp_path / "out", **options)
+def annotations(tmp_path: Path, *records: Record, **options: Any) -> tuple[list[dict[str, Any]], Report]:
+    report = coco.Writer(tmp_path / "out", **options).write(Listed(records))
     return json.loads((tmp_path / "out" / "annotations.json").read_text())["annotations"], report
 
 
@@ -165,7 +166,7 @@ def test_absent_labels_stay_absent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["shop/a b", "../../x", ".hidden", "ü#%"])
 def test_keys_stay_in_the_folder(tmp_path: Path, key: str) -> None:
-    coco.export(Listed([record(key=key)]), tmp_path / "out")
+    coco.Writer(tmp_path / "out").write(Listed([record(key=key)]))
     (written,) = (tmp_path / "out" / "images").iterdir()
     (image,) = json.loads((tmp_path / "out" / "annotations.json").read_text())["images"]
     assert image["file_name"] == written.name
@@ -184,10 +185,10 @@ def test_no_samples_make_a_valid_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    coco.export(Listed([record()]), tmp_path / "out")  # an empty one is filled
+    coco.Writer(tmp_path / "out").write(Listed([record()]))  # an empty one is filled
     before = (tmp_path / "out" / "annotations.json").read_bytes()
     with pytest.raises(ConfigError, match="out is there and not an empty folder"):
-        coco.export(Listed([record(3)]), tmp_path / "out")
+        coco.Writer(tmp_path / "out").write(Listed([record(3)]))
     assert (tmp_path / "out" / "annotations.json").read_bytes() == before
 
 
@@ -206,12 +207,12 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 )
 def test_a_failed_export_leaves_nothing(tmp_path: Path, given: list[Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        coco.export(Listed(given), tmp_path / "out")
+        coco.Writer(tmp_path / "out").write(Listed(given))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("options", "message"), [({"below": "drop"}, "below must be"), ({"min_visible_fraction": 10}, "must be in")])
 def test_wrong_options(tmp_path: Path, options: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        coco.export(Listed([]), tmp_path / "out", **options)
+        coco.Writer(tmp_path / "out", **options).write(Listed([]))
     assert list(tmp_path.iterdir()) == []
