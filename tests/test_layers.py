@@ -19,7 +19,7 @@ LAYERS = [
     {"rand"},
     {"protocols"},
     {"digest", "geometry", "images"},
-    {"meshes", "raster", "record"},
+    {"meshes", "polygons", "raster", "record"},
     {"annotate", "assets"},
     {"placement"},
     {"rig"},
