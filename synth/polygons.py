@@ -7,6 +7,7 @@ of their own. On an edge, the pixel right of it or below it wins: of two polygon
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,16 +54,17 @@ def trace(mask: Rle) -> list[list[F64]]:
 def one_ring(mask: Rle) -> F64:
     """One ring (n, 2) px that draws `mask` under the even-odd rule, for formats that know no holes and no parts; (0, 2) if it is empty.
 
-    Rings are joined by bridges that are walked there and back, so they cover nothing.
+    Each ring hangs on the one before by a bridge that is walked there and back, so it covers nothing.
     """
     rings = [ring for part in trace(mask) for ring in part]
     if not rings:
         return np.empty((0, 2))
-    joined = rings[0]
-    for ring in rings[1:]:
-        near = int(((joined - ring[0]) ** 2).sum(axis=1).argmin())
-        joined = np.concatenate([joined[: near + 1], ring, ring[:1], joined[near:]])
-    return joined
+    there, back = [], [np.concatenate([rings[-1], rings[-1][:1]])]
+    for ring, hanging in pairwise(rings):
+        near = int(((ring - hanging[0]) ** 2).sum(axis=1).argmin())
+        there.append(ring[: near + 1])
+        back.append(np.concatenate([ring[near:], ring[:1]]))
+    return np.concatenate(there + back[:1] + back[:0:-1])[:-1]
 
 
 def _crossings(rings: Sequence[F64], width: int, height: int) -> Iterator[Index]:
@@ -124,8 +126,8 @@ def _loops(pixels: Bool) -> Iterator[tuple[Index, tuple[int, int]]]:
     outside = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
     corner = ((0, 0), (0, 1), (1, 1), (1, 0))
     leaves = np.zeros((4, height + 1, width + 1), np.bool_)
-    for direction, (beyond, (dy, dx)) in enumerate(zip(outside, corner, strict=True)):
-        leaves[direction, dy : dy + height, dx : dx + width] = inner & ~beyond
+    for side, (beyond, (dy, dx)) in enumerate(zip(outside, corner, strict=True)):
+        leaves[side, dy : dy + height, dx : dx + width] = inner & ~beyond
     y, x, direction = np.nonzero(leaves.transpose(1, 2, 0))
     number = np.zeros(leaves.shape, np.intp)
     number[direction, y, x] = np.arange(len(y))

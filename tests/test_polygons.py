@@ -144,6 +144,11 @@ def test_a_ring_with_a_hole() -> None:
     assert sorted(map(tuple, hole)) == [(3, 2), (3, 4), (5, 2), (5, 4)]
 
 
+def test_many_parts_become_one_ring() -> None:
+    mask = Rle.encode(np.random.default_rng(0).random((200, 300)) < 0.5)
+    assert rasterise([one_ring(mask)], 300, 200) == mask
+
+
 def test_nothing_has_no_outline() -> None:
     empty = Rle.encode(np.zeros((4, 5), bool))
     assert trace(empty) == []
