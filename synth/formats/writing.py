@@ -66,10 +66,14 @@ class Report:
 
 
 class Session:
-    """One export while it is written into `folder`. categories: those met so far, in order; it grows before each `add`."""
+    """One export while it is written into `folder`. categories: those met so far, in order; it grows before each `add`.
+
+    lost: labels that `holds` names and that could not be said all the same, by name; `add` counts them.
+    """
 
     def __init__(self, folder: Path, categories: Mapping[str, Category]) -> None:
         self.folder, self.categories = folder, categories
+        self.lost: Counter[str] = Counter()
         self.names = FileNames()
         self.files = ExitStack()  # closed however the export ends
 
@@ -124,9 +128,9 @@ class Writer:
         """
         categories: dict[str, Category] = {}
         count: Counter[str] = Counter()
-        lost: Counter[str] = Counter()
         with new_folder(self.out) as folder:
             session = self.session(folder, categories)
+            lost = session.lost
             with session.files:
                 for record in samples.records():
                     _collect(categories, record)
