@@ -10,7 +10,10 @@ import io
 import json
 import math
 import os
+import reprlib
 import stat
+import struct
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 
 from synth.errors import ConfigError, FormatError
 from synth.record import ImageFormat, Output, Record, encode_image
+from synth.types import U8
 
 SHOWN = 20
 MAX_PIXELS = 1 << 28  # of a picture: a gigapixel bomb is refused by its header
@@ -95,16 +99,16 @@ class Picture:
 def inside(folder: Path, name: Any) -> Path:
     """The file `name` of an annotation below `folder`. Raises FormatError if it is no name or leaves the folder, by `..` or by a link."""
     if not isinstance(name, str) or not name or "\0" in name:
-        raise FormatError(f"a file name must be text, got {name!r}")
+        raise FormatError(f"a file name must be text, got {brief(name)}")
     path = Path(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise FormatError(f"the file name '{name}' leaves the folder {folder}")
+        raise FormatError(f"the file name {brief(name)} leaves the folder {folder}")
     whole = folder / path
     try:
         if not whole.resolve().is_relative_to(folder.resolve()):
-            raise FormatError(f"the file '{name}' is a link that leaves the folder {folder}")
-    except (OSError, RuntimeError) as error:
-        raise FormatError(f"the file name '{name[:80]}' cannot be used: {error}") from error
+            raise FormatError(f"the file {brief(name)} is a link that leaves the folder {folder}")
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a ring of links, half a character
+        raise FormatError(f"the file name {brief(name)} cannot be used") from error
     return whole
 
 
@@ -130,30 +134,49 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Picture:
                 raise FormatError(f"{path}: it has {frames} frames; only still pictures can be read")
             mark = int(image.getexif().get(_ORIENTATION, 1) or 1)
             turned = 2 <= mark <= 8
-            if turned and size is not None and size == (width, height) != (height, width) and mark >= 5:
-                turned = False  # the labels are for the pixels as they lie
-            if size is not None and size not in ({(width, height), (height, width)} if mark >= 5 else {(width, height)}):
+            lying = mark >= 5 and kind != "TIFF"  # Pillow gives a TIFF upright, size and all
+            sizes = {(width, height), (height, width)} if lying and turned else {(width, height)}
+            if size is not None and size not in sizes:
                 raise FormatError(f"{path}: the picture is {width}x{height}, its annotation says {size[0]}x{size[1]}")
+            if size == (width, height) != (height, width) and lying:
+                turned = False  # the labels are for the pixels as they lie
             if kind in _FORMATS and not turned:
                 if not _whole(data, kind):
                     raise FormatError(f"{path}: the file is cut short")
                 return Picture(data, width, height, _FORMATS[kind])
-            upright = ImageOps.exif_transpose(image) if turned else image
-            pixels = np.asarray(upright.convert("RGB"), dtype=np.uint8)
+            pixels = _rgb(ImageOps.exif_transpose(image) if turned else image, path)
     except FormatError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Warning, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error, Warning, Image.DecompressionBombError) as error:
         raise FormatError(f"{path}: it is no picture that can be read: {error}") from error
     return Picture(encode_image(pixels, Output("png")), pixels.shape[1], pixels.shape[0], "png", turned)
+
+
+def _rgb(image: Any, path: Path) -> U8:
+    """The pixels (h, w, 3) of a Pillow image, 16-bit grey by its upper bytes as OpenCV does."""
+    if image.mode.startswith("I;16"):
+        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(upper[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise FormatError(f"{path}: its pixels have 32 bits, of which nobody knows what is white; save it with 8 or 16")
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
 def _whole(data: bytes, kind: str) -> bool:
     """Whether the file has its end, without decoding it."""
     if kind in ("JPEG", "MPO"):
-        return b"\xff\xd9" in data[-(1 << 16) :]  # some cameras append bytes of their own
+        return b"\xff\xd9" in data[_jpeg_pixels(data) :]  # some cameras append bytes of their own
     if kind == "PNG":
         return b"IEND" in data[-(1 << 12) :]
     return len(data) >= int.from_bytes(data[4:8], "little") + 8  # WebP: a RIFF file says how long it is
+
+
+def _jpeg_pixels(data: bytes) -> int:
+    """Where a JPEG's pixels begin, behind its segments, one of which may hold a small JPEG with an end of its own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
 
 
 def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
@@ -169,12 +192,19 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
         raise FormatError(f"cannot read {path}: {error.strerror}") from error
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value of a file (NaN and Infinity are no JSON). Raises FormatError with line and column."""
+def read_json(path: Path, keep_nan: bool = False) -> Any:
+    """The JSON value of a file. keep_nan: NaN and Infinity, which are no JSON, are for the caller to find (`number` does).
+
+    Raises FormatError with line and column.
+    """
+    data = read_file(path)
     try:
-        return json.loads(read_file(path), parse_constant=_no_constant)
+        value = json.loads(data) if keep_nan else json.loads(data, parse_constant=_no_constant)
+        if b"\\ud" in data or b"\\uD" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # half a character can be written so, and kept nowhere
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is no JSON: {error}") from error
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -186,11 +216,42 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
+def brief(value: Any) -> str:
+    """`value` as a message shows it, however large it is."""
+    return _shorten.repr(value)
+
+
+_shorten = reprlib.Repr()
+_shorten.maxstring = _shorten.maxother = _shorten.maxlong = 80
+_shorten.maxlevel = 2
+
+
 def number(value: Any, what: str) -> float:
     """`value` as a finite number. Raises FormatError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise FormatError(f"{what} must be a finite number, got {value!r}")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
+        return float(value)
+    raise FormatError(f"{what} must be a finite number, got {brief(value)}")
+
+
+def numbers(values: Any, count: int | None, what: str) -> list[float]:
+    """`values` as a list of `count` finite numbers, or of any. Raises FormatError."""
+    if not isinstance(values, list) or (count is not None and len(values) != count):
+        raise FormatError(f"{what} must be a list of {f'{count} ' if count is not None else ''}numbers, got {brief(values)}")
+    return [number(value, what) for value in values]
+
+
+def whole(value: Any, what: str, least: int = 0) -> int:
+    """`value` as a whole number from `least` up; neither 1.0 nor "1" nor true is one. Raises FormatError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise FormatError(f"{what} must be a whole number from {least} up, got {brief(value)}")
+    return value
+
+
+def text(value: Any, what: str) -> str:
+    """`value` as text that is not empty. Raises FormatError."""
+    if not isinstance(value, str) or not value:
+        raise FormatError(f"{what} must be text, got {brief(value)}")
+    return value
 
 
 def check_box(box: tuple[float, float, float, float], size: tuple[int, int], what: str = "box", slack_px: float = 1.0) -> None:
@@ -204,10 +265,10 @@ def check_box(box: tuple[float, float, float, float], size: tuple[int, int], wha
         raise FormatError(f"{what} x {x0:g} to {x1:g}, y {y0:g} to {y1:g} leaves the {size[0]}x{size[1]} picture")
 
 
-def check_visibility(v: int, what: str) -> int:
+def check_visibility(v: Any, what: str) -> int:
     """`v` if it is COCO's 0, 1 or 2. Raises FormatError."""
-    if isinstance(v, bool) or v not in (0, 1, 2):
-        raise FormatError(f"{what}: v must be 0, 1 or 2, got {v!r}")
+    if isinstance(v, bool) or not isinstance(v, (int, float)) or v not in (0, 1, 2):
+        raise FormatError(f"{what}: v must be 0, 1 or 2, got {brief(v)}")
     return int(v)
 
 
