@@ -76,7 +76,6 @@ class Session:
         self.lost: Counter[str] = Counter()
         self.names = FileNames()
         self.files = ExitStack()  # closed however the export ends
-        self.lost: Counter[str] = Counter()  # labels that could not be held beyond what `holds` says, by name; `add` counts them
 
     def open(self, name: str) -> IO[str]:
         """A new text file below the folder, closed at the end."""
@@ -139,8 +138,6 @@ class Writer:
                     session.add(record, shown)
                     count["images"] += 1
                     count["annotations"] += len(shown)
-                    lost += session.lost
-                    session.lost.clear()
                     _count_lost(record, shown, self.holds, lost)
                     if self.strict and lost:
                         raise FormatError(
