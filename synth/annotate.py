@@ -1,6 +1,7 @@
 """World + Frame -> Draft -> Sample: the only place that defines a label. docs/labels.md draws each one.
 
-`annotate` takes from the world what stages will move: silhouettes, outlines and keypoints in px. `finish` derives every label from
+`annotate` takes from the world what stages will move: silhouettes, outlines and keypoints in px; `annotate_layers` takes it from the layers
+of a collage. `finish` derives every label from
 the moved draft: boxes, areas, fractions, visibility. Definitions follow COCO (box, mask, v; Lin et al. 2014) and BOP (fractions;
 Hodan et al. 2018), in synth's pixel law.
 """
@@ -8,6 +9,7 @@ Hodan et al. 2018), in synth's pixel law.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from synth.geometry import convex_hull, least_area_rectangle, project, rays, tra
 from synth.raster import Shown, coverage, fragments, shown
 from synth.types import (
     F64,
+    I32,
+    U8,
     Body,
     Bool,
     Camera,
@@ -25,12 +29,14 @@ from synth.types import (
     Index,
     Instance,
     Keypoints,
+    Layer,
     Origin,
     Rle,
     Sample,
     Window,
     World,
 )
+from synth.warp import outline, through
 
 KEYPOINT_TOLERANCE = 0.015
 """A keypoint is hidden by its own object if a surface of it lies more than this share of the object's diameter in front, along z."""
@@ -75,6 +81,55 @@ def _draft_instance(camera: Camera, body: Body, category: Category, tolerance: f
         keypoint_xyz_m=xyz,
         camera_from_object=camera_from_object,
         box3d_object_m=body.asset.box_object_m,
+    )
+
+
+def annotate_layers(draft: Draft, image: U8, layers: Sequence[Layer], silhouettes: Sequence[Window]) -> Draft:
+    """The draft after layers were drawn over it, back to front, which gave `image` and the silhouette of each layer. They hide what they
+    cover; those with a category become its last instances. Depth and normals of what is covered are not known: as where nothing is."""
+    instance, instances = draft.instance.copy(), list(draft.instances)
+    for layer, silhouette in zip(layers, silhouettes, strict=True):
+        if layer.category is not None:
+            instances.append(_layer_instance(layer, layer.category, silhouette))
+        _stamp(instance, silhouette, len(instances) if layer.category is not None else 0)
+    depth_m, normals = draft.depth_m, draft.normals
+    if depth_m is not None or normals is not None:
+        covered = np.zeros(instance.shape, dtype=np.int32)
+        for silhouette in silhouettes:
+            _stamp(covered, silhouette, 1)
+        depth_m = None if depth_m is None else np.where(covered > 0, np.float32(np.inf), depth_m)
+        normals = None if normals is None else np.where(covered[..., None] > 0, np.float32(0), normals)
+    return replace(draft, image=image, instance=instance, instances=tuple(instances), depth_m=depth_m, normals=normals)
+
+
+def _stamp(instance: I32, silhouette: Window, value: int) -> None:
+    """Write `value` where a silhouette covers the frame."""
+    height, width = instance.shape
+    rows, columns = silhouette.bits.shape
+    top, left = max(silhouette.y0, 0), max(silhouette.x0, 0)
+    bottom, right = min(silhouette.y0 + rows, height), min(silhouette.x0 + columns, width)
+    if top < bottom and left < right:
+        bits = silhouette.bits[top - silhouette.y0 : bottom - silhouette.y0, left - silhouette.x0 : right - silhouette.x0]
+        instance[top:bottom, left:right][bits] = value
+
+
+def _layer_instance(layer: Layer, category: Category, silhouette: Window) -> DraftInstance:
+    cutout = layer.cutout
+    names = category.keypoints
+    centre = np.array(cutout.rgba.shape[1::-1]) / 2
+    if np.linalg.det(layer.image_from_layer) * through(layer.image_from_layer, centre)[1][0] < 0:
+        swap = {a: b for pair in category.mirror for a, b in (pair, pair[::-1])}
+        names = tuple(swap.get(name, name) for name in names)
+    known = np.array([name in cutout.keypoints_xy for name in names], dtype=np.bool_)
+    xy, w = through(layer.image_from_layer, [cutout.keypoints_xy.get(name, (0.0, 0.0)) for name in names])
+    return DraftInstance(
+        category=category,
+        asset=cutout.name,
+        silhouette=silhouette,
+        outline_xy=outline(cutout, layer.image_from_layer),
+        keypoint_xy=xy,
+        keypoint_front=known & (w > 0),
+        keypoint_surface=np.array([name not in cutout.hidden for name in names], dtype=np.bool_),
     )
 
 

@@ -6,24 +6,26 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from synth.rand import Stream
-from synth.types import Category, Draft, Frame, World
+from synth.types import Category, Collage, Draft, Frame, World
 
 
 @runtime_checkable
 class Scene(Protocol):
-    """A frozen dataclass that composes worlds. Pure: equal streams give equal worlds; it holds no state and draws only from `rng`.
+    """A frozen dataclass that composes worlds, or collages. Pure: equal streams give equal ones; it holds no state and draws only from
+    `rng`.
 
     A scene that reads files also has `sources: Mapping[Path, str]`, each file with its licence ("" if not known): their bytes belong to
     the recipe, so that a changed mesh makes another run, and the licences travel with every commit and export. Of a mesh, these are
-    all of `synth.assets.asset_files`.
+    all of `synth.assets.asset_files`. A scene that composes collages says so by `composes: ClassVar = Collage`; they are drawn by
+    `synth.collage`, whatever renderer a recipe names.
     """
 
     @property
     def categories(self) -> Sequence[Category]:
         """All categories that its bodies may carry, always in the same order."""
 
-    def compose(self, rng: Stream) -> World:
-        """One world. Raises SceneError if it finds none."""
+    def compose(self, rng: Stream) -> World | Collage:
+        """One world, or one collage. Raises SceneError if it finds none."""
 
 
 @runtime_checkable

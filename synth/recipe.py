@@ -12,12 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from synth.annotate import KEYPOINT_TOLERANCE, annotate, finish
+from synth.collage import CollageRenderer, CollageSpec
 from synth.digest import digest_of
 from synth.errors import ConfigError, LabelError, SceneError, SynthError
 from synth.protocols import Renderer, RendererSpec, Scene, Stage
 from synth.rand import rng_for
 from synth.record import Output
-from synth.types import Draft, Origin, Sample
+from synth.types import Category, Collage, Draft, Origin, Sample, World
 
 _SCENE = "scene"  # the name of the scene's random stream; no stage may have it
 
@@ -26,7 +27,8 @@ _SCENE = "scene"  # the name of the scene's random stream; no stage may have it
 class Recipe:
     """All that decides what a sample is. Picklable; its digest names the run.
 
-    name: what the scene is called in messages and logs. stages: applied in order; the key names the stage's random stream.
+    name: what the scene is called in messages and logs. renderer: where the scene composes collages, it becomes CollageSpec. stages:
+    applied in order; the key names the stage's random stream.
     output: how pictures are encoded and which maps are kept. keypoint_tolerance: docs/labels.md, "seen".
     """
 
@@ -39,6 +41,10 @@ class Recipe:
     name: str = "scene"
 
     def __post_init__(self) -> None:
+        if getattr(self.scene, "composes", World) is Collage:
+            object.__setattr__(self, "renderer", CollageSpec())
+            if self.output.maps:
+                raise ConfigError(f"Recipe: a collage has no {' and no '.join(self.output.maps)}; keep no maps of it (outputs=[])")
         for what, value, wanted in (("scene", self.scene, Scene), ("renderer", self.renderer, RendererSpec)):
             if not isinstance(value, wanted):
                 raise ConfigError(f"Recipe: {what} must be a {wanted.__name__} (synth.protocols), got {type(value).__name__}")
@@ -113,15 +119,18 @@ class Generator:
 
     def _draft(self, index: int) -> Draft:
         recipe = self.recipe
-        world = recipe.scene.compose(rng_for(recipe.seed, index, _SCENE))
+        made = recipe.scene.compose(rng_for(recipe.seed, index, _SCENE))
         known = {category.name: category for category in recipe.scene.categories}
-        for number, body in enumerate(world.bodies):
-            if body.category is not None and known.get(body.category.name) != body.category:
-                raise LabelError(
-                    f"body {number} ('{body.asset.name}') has category '{body.category.name}', which the scene does not declare"
-                )
-        frame = self.renderer.render(world, normals="normals" in recipe.output.maps)
-        draft = annotate(world, frame, recipe.keypoint_tolerance)
+        for what, name, category in _things(made):
+            if category is not None and known.get(category.name) != category:
+                raise LabelError(f"{what} ('{name}') has category '{category.name}', which the scene does not declare")
+        if isinstance(made, World):
+            frame = self.renderer.render(made, normals="normals" in recipe.output.maps)
+            draft = annotate(made, frame, recipe.keypoint_tolerance)
+        elif isinstance(self.renderer, CollageRenderer):
+            draft = self.renderer.draw(made)
+        else:
+            raise SceneError("the scene composed a Collage, but does not say that it does; let it say composes = Collage")
         for name, stage in recipe.stages.items():
             draft = stage.apply(draft, rng_for(recipe.seed, index, name))
             if draft.instance.shape != draft.image.shape[:2]:
@@ -142,6 +151,14 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _things(made: World | Collage) -> Iterator[tuple[str, str, Category | None]]:
+    """What it shows: which, its name, its category."""
+    if isinstance(made, World):
+        yield from ((f"body {i}", body.asset.name, body.category) for i, body in enumerate(made.bodies))
+    else:
+        yield from ((f"layer {i}", layer.cutout.name, layer.category) for i, layer in enumerate(made.layers))
 
 
 @cache

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -422,6 +422,117 @@ class World:
         _replace(self, bodies=tuple(self.bodies), lights=tuple(self.lights))
         if not self.exposure > 0:
             raise ConfigError(f"World: exposure must be above 0, got {self.exposure}")
+
+
+# --- 2D ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A picture of one object, cut out. Loaded once a process, shared, never changed.
+
+    rgba (h, w, 4): sRGB with straight alpha; a pixel of alpha 128 and more is the object. keypoints_xy: px of this picture by name, in or
+    outside of it; one that is not known is left out. hidden: those of them that the object itself hides.
+    """
+
+    name: str
+    rgba: U8
+    keypoints_xy: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"cut-out '{self.name}'"
+        rgba = frozen_array(self.rgba, np.uint8, (None, None, 4), f"{where}: rgba")
+        points = {str(name): (float(x), float(y)) for name, (x, y) in self.keypoints_xy.items()}
+        _replace(self, rgba=rgba, keypoints_xy=points, hidden=frozenset(self.hidden))
+        if not (rgba[..., 3] >= 128).any():
+            raise ConfigError(f"{where}: nothing of it is opaque (alpha 128 or more), so there is nothing to paste or to label")
+        for name, xy in points.items():
+            if not all(map(math.isfinite, xy)):
+                raise ConfigError(f"{where}: keypoint '{name}' must be two finite numbers in px, got {xy}")
+        if not self.hidden <= set(points):
+            raise ConfigError(f"{where}: hidden names keypoints that it lacks: {sorted(self.hidden - set(points))}")
+
+
+BlendMode: TypeAlias = Literal["none", "feather", "gaussian", "poisson", "motion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How a layer meets what is behind it. It changes colours and no label.
+
+    mode: `none`, as its alpha says; `feather`, fading out over width_px within its edge; `gaussian`, its edge blurred by a Gaussian of
+    standard deviation width_px; `motion`, all of it moved by width_px during exposure, along angle_rad (clockwise on the screen);
+    `poisson`, its gradients under the colours around it (Perez et al. 2003).
+    match [0, 1]: how far its colours take on mean and contrast of what is around. shadow [0, 1]: how much of the light its shadow takes
+    from what is behind; the shadow is moved by shadow_offset_px (x, y) and blurred by a standard deviation of shadow_blur_px.
+    """
+
+    mode: BlendMode = "none"
+    width_px: float = 0.0
+    angle_rad: float = 0.0
+    match: float = 0.0
+    shadow: float = 0.0
+    shadow_blur_px: float = 0.0
+    shadow_offset_px: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        _replace(self, shadow_offset_px=tuple(float(v) for v in self.shadow_offset_px))
+        if self.mode not in get_args(BlendMode):
+            raise ConfigError(f"Blend: mode must be one of {', '.join(get_args(BlendMode))}, got '{self.mode}'")
+        for name, high in (("width_px", 256.0), ("match", 1.0), ("shadow", 1.0), ("shadow_blur_px", 256.0)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ConfigError(f"Blend: {name} must be in [0, {high:g}], got {getattr(self, name)}")
+        if len(self.shadow_offset_px) != 2 or not all(abs(v) <= 1024 for v in self.shadow_offset_px):
+            raise ConfigError(f"Blend: shadow_offset_px must be x y, each within 1024 px, got {self.shadow_offset_px}")
+        if not math.isfinite(self.angle_rad):
+            raise ConfigError(f"Blend: angle_rad must be finite, got {self.angle_rad}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A cut-out somewhere in a collage. Without a category it is a distractor: it hides others and has no label.
+
+    image_from_layer (3, 3): (u, v, 1) of the cut-out's px to (x, y, 1) of the image's, up to a factor w; what has w <= 0 is behind the
+    viewer and not seen. Where it mirrors, the category's mirror pairs change places. A keypoint of the category that the cut-out does not
+    know is not labelled.
+    """
+
+    cutout: Cutout
+    image_from_layer: F64
+    category: Category | None = None
+    blend: Blend = field(default_factory=Blend)
+
+    def __post_init__(self) -> None:
+        where = f"layer '{self.cutout.name}'"
+        _replace(self, image_from_layer=frozen_array(self.image_from_layer, np.float64, (3, 3), f"{where}: image_from_layer"))
+        if not np.isfinite(self.image_from_layer).all() or np.linalg.det(self.image_from_layer) == 0:
+            raise ConfigError(f"{where}: image_from_layer must be finite and invertible, got {self.image_from_layer.tolist()}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collage:
+    """A 2D scene, ready to draw: layers from back to front over a background (height, width, 3) sRGB, which is the frame."""
+
+    background: U8
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        background = frozen_array(self.background, np.uint8, (None, None, 3), "Collage: background")
+        _replace(self, layers=tuple(self.layers), background=background)
+        if not self.background.size:
+            raise ConfigError(f"Collage: the background must have pixels, got shape {self.background.shape}")
+
+    @property
+    def width(self) -> int:
+        """Of the frame, px."""
+        return int(self.background.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Of the frame, px."""
+        return int(self.background.shape[0])
 
 
 # --- from a picture to a sample ---------------------------------------------------------------------------------------

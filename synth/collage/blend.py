@@ -1,0 +1,172 @@
+"""How a cut-out meets what is behind it: edges, light and shadow. All in linear light; nothing here moves a label.
+
+`none`, `feather`, `gaussian`, `motion` and `poisson` after Dwibedi, Misra and Hebert, "Cut, Paste and Learn" (2017), who show that a
+detector trained on several of them learns not to look at the seam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from synth.types import F32, Blend
+from synth.warp import Placed, to_linear, to_srgb
+
+_CLONE_PX = 8  # around a cut-out, for the gradients of `poisson`
+_AROUND_PX = 16.0  # a cut-out's colours are matched to what is around it by so much
+_ERODED_PX = 3  # seamlessClone draws its mask in by so much before it solves
+_FAINT = np.float32(1 / 512)  # below this coverage a colour is noise
+
+
+def margin_px(how: Blend) -> int:
+    """How far beyond its silhouette a layer can change the picture."""
+    edge = {"none": 0.0, "feather": 1.0, "gaussian": 3 * how.width_px + 1, "motion": how.width_px / 2 + 1, "poisson": float(_CLONE_PX)}
+    shadow = 3 * how.shadow_blur_px + max(map(abs, how.shadow_offset_px)) if how.shadow else 0.0
+    around = _AROUND_PX if how.match else 0.0
+    return math.ceil(max(edge[how.mode], shadow, around))
+
+
+def blend(canvas: F32, placed: Placed, how: Blend) -> None:
+    """Draw a cut-out onto canvas (h, w, 3), linear, in place. It must have been placed with `margin_px(how)`."""
+    height, width = canvas.shape[:2]
+    rows, columns = placed.rgba.shape[:2]
+    top, left, bottom, right = max(placed.y0, 0), max(placed.x0, 0), min(placed.y0 + rows, height), min(placed.x0 + columns, width)
+    if top >= bottom or left >= right or not placed.rgba[..., 3].any():
+        return
+    behind = canvas[top:bottom, left:right]
+    inner = slice(top - placed.y0, bottom - placed.y0), slice(left - placed.x0, right - placed.x0)
+    rgba = placed.rgba
+    if how.match:
+        rgba = _matched(rgba, behind, rgba[inner][..., 3], how.match)
+    if how.shadow:
+        behind *= 1 - _shadow(rgba[..., 3], how)[inner][..., None]
+    if how.mode == "poisson":
+        _clone(behind, rgba, inner)
+        return
+    if how.mode != "none" and how.width_px > 0:
+        rgba = _EDGES[how.mode](rgba, how)
+    seen = rgba[inner]
+    behind *= 1 - seen[..., 3:]
+    behind += seen[..., :3]
+
+
+# --- edges ------------------------------------------------------------------------------------------------------------
+
+
+def _feather(rgba: F32, how: Blend) -> F32:
+    """Coverage rises from the edge inwards over width_px."""
+    import cv2
+
+    solid = np.pad((rgba[..., 3] > 0.5).astype(np.uint8), 1)
+    depth = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    factor = np.clip((depth - np.float32(0.5)) / np.float32(how.width_px), 0, 1)
+    return np.asarray(rgba * factor[..., None], dtype=np.float32)
+
+
+def _gaussian(rgba: F32, how: Blend) -> F32:
+    """Coverage is blurred, colours are not: beyond the edge they go on as they were near it."""
+    import cv2
+
+    alpha = cv2.GaussianBlur(rgba[..., 3], (0, 0), how.width_px, borderType=cv2.BORDER_CONSTANT)[..., None]
+    return np.concatenate([_extended(rgba, how.width_px) * alpha, alpha], axis=2)
+
+
+def _motion(rgba: F32, how: Blend) -> F32:
+    """The mean over a straight move, centred on where the labels are."""
+    import cv2
+
+    reach = math.ceil(how.width_px / 2) + 1
+    fine = 8  # the line is drawn on a finer grid, so that its length and angle are not rounded to pixels
+    kernel = np.zeros(((2 * reach + 1) * fine,) * 2, np.float32)
+    at = np.linspace(-0.5, 0.5, 4 * fine * (2 * reach + 1)) * how.width_px
+    centre = reach + 0.5
+    column = ((centre + at * math.cos(how.angle_rad)) * fine).astype(np.intp)
+    row = ((centre + at * math.sin(how.angle_rad)) * fine).astype(np.intp)
+    np.add.at(kernel, (row, column), 1)
+    kernel = cv2.resize(kernel, (2 * reach + 1,) * 2, interpolation=cv2.INTER_AREA)
+    moved: F32 = cv2.filter2D(rgba, -1, kernel / kernel.sum(), borderType=cv2.BORDER_CONSTANT)
+    return moved
+
+
+_EDGES: dict[str, Callable[[F32, Blend], F32]] = {"feather": _feather, "gaussian": _gaussian, "motion": _motion}
+
+
+def _extended(rgba: F32, sigma_px: float) -> F32:
+    """(h, w, 3) straight colours; where there are none, the mean of those near by."""
+    import cv2
+
+    near = cv2.GaussianBlur(rgba, (0, 0), max(sigma_px, 1.0), borderType=cv2.BORDER_CONSTANT)
+    spread = near[..., :3] / np.maximum(near[..., 3:], np.float32(1e-12))
+    alpha = rgba[..., 3:]
+    colour: F32 = np.where(alpha > _FAINT, rgba[..., :3] / np.maximum(alpha, _FAINT), spread)
+    return colour
+
+
+def _clone(behind: F32, rgba: F32, inner: tuple[slice, slice]) -> None:
+    """OpenCV's seamlessClone, made to work at the frame's edge, for thin things and for small ones.
+
+    It erodes its mask and reads one pixel beyond it, so the mask is grown first, over colours that go on beyond the edge; and both
+    pictures have a rim, where that of the background repeats the frame's last pixels.
+    """
+    import cv2
+
+    rows, columns = rgba.shape[:2]
+    rim = 2
+    sides = (inner[0].start + rim, rows - inner[0].stop + rim, inner[1].start + rim, columns - inner[1].stop + rim)
+    target = cv2.copyMakeBorder(to_srgb(behind), *sides, cv2.BORDER_REPLICATE)
+    source = cv2.copyMakeBorder(to_srgb(_extended(rgba, _CLONE_PX / 2)), rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    solid = cv2.copyMakeBorder((rgba[..., 3] > 0.5).astype(np.uint8) * 255, rim, rim, rim, rim, cv2.BORDER_CONSTANT)
+    mask = cv2.dilate(solid, np.ones((2 * _ERODED_PX + 3,) * 2, np.uint8))
+    mask[:rim], mask[-rim:], mask[:, :rim], mask[:, -rim:] = 0, 0, 0, 0
+    x, y, width, height = cv2.boundingRect(mask)
+    cloned = target
+    if width and height:
+        cloned = cv2.seamlessClone(source, target, mask, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE)
+    alpha = rgba[inner][..., 3:]
+    behind *= 1 - alpha
+    behind += to_linear(cloned[rim:-rim, rim:-rim][inner]) * alpha
+
+
+# --- light ------------------------------------------------------------------------------------------------------------
+
+
+def _matched(rgba: F32, behind: F32, seen: F32, strength: float) -> F32:
+    """Mean and spread of its colours moved towards those around it, in CIE Lab (Reinhard et al. 2001): `strength` of the way.
+
+    Taken over what is in the frame. The spread changes by a factor of 2 at most: a plain wall does not make a plain logo.
+    """
+    import cv2
+
+    around = cv2.cvtColor(np.ascontiguousarray(behind), cv2.COLOR_LRGB2Lab).reshape(-1, 3)
+    weight = (1 - seen).reshape(-1)
+    if weight.sum() < 16 or seen.sum() < 1:
+        return rgba
+    alpha = rgba[..., 3:]
+    lab = cv2.cvtColor(rgba[..., :3] / np.maximum(alpha, _FAINT), cv2.COLOR_LRGB2Lab)
+    own_mean, own_spread = _moments(lab.reshape(-1, 3), alpha.reshape(-1))
+    mean, spread = _moments(around, weight)
+    scale = np.clip(spread / np.maximum(own_spread, 1e-3), 0.5, 2)
+    goal = (lab - own_mean) * scale + mean
+    lab += np.float32(strength) * (goal - lab)
+    rgb = np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2LRGB), 0, 1)
+    return np.concatenate([rgb * alpha, alpha], axis=2)
+
+
+def _moments(values: F32, weight: F32) -> tuple[F32, F32]:
+    total = weight.sum()
+    mean = weight @ values / total
+    return mean, np.sqrt(np.maximum(weight @ (values - mean) ** 2 / total, 0))
+
+
+def _shadow(alpha: F32, how: Blend) -> F32:
+    """(h, w) the share of light that the cut-out's shadow takes."""
+    import cv2
+
+    x, y = how.shadow_offset_px
+    rows, columns = alpha.shape
+    moved = cv2.warpAffine(alpha, np.array([[1, 0, x], [0, 1, y]], dtype=np.float64), (columns, rows), flags=cv2.INTER_LINEAR)
+    if how.shadow_blur_px > 0:
+        moved = cv2.GaussianBlur(moved, (0, 0), how.shadow_blur_px, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(moved * np.float32(how.shadow), dtype=np.float32)
