@@ -37,14 +37,21 @@ class Labelled(Protocol):
 def label_digest(sample: Labelled) -> str:
     """sha256 over everything that a sample says about its picture: size, instances, categories, camera, classes, bit for bit.
 
-    Not in it: pixels, and where the sample comes from (key, origin, dataset, ...). Numbers count as float64, so a whole number that was stored as a
-    float is still the same label; an absent label is left out, so a label added to the types later leaves older digests alone.
+    Not in it: pixels, and where the sample comes from (key, origin, dataset, ...). Numbers count as float64, so a whole number that was
+    stored as a float is still the same label; an absent label is left out, so a label added to the types later leaves older digests alone.
     """
     h = hashlib.sha256()
     for value in (sample.size, sample.instances, sample.categories, sample.camera):
         _feed(h, value)
     if sample.info.classes is not None:
         _feed(h, sample.info.classes)
+    return h.hexdigest()
+
+
+def instance_digest(instance: Instance) -> str:
+    """sha256 over all labels of one instance, bit for bit."""
+    h = hashlib.sha256()
+    _feed(h, instance)
     return h.hexdigest()
 
 

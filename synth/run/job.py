@@ -61,7 +61,7 @@ class Executor(ABC):
         """
         check_n(n)
         with (
-            Journal(store.folder / "runs" / recipe.run) as journal,
+            Journal(store.journal_folder(recipe.run)) as journal,
             progress or nullcontext(_quiet) as tell,
             _stop_on_signals() as stop,
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import chain
@@ -12,8 +13,10 @@ import pyarrow as pa
 
 from synth.errors import StoreError
 from synth.record import Record
-from synth.store.schema import CAMERA, INSTANCE, Get
-from synth.types import Camera, Category, Instance, Keypoints, Obb, Origin, Rle
+from synth.store.schema import CAMERA, INFO, INSTANCE, Get
+from synth.types import Camera, Category, Instance, Keypoints, Obb, Origin, Rle, SampleInfo
+
+_NO_INFO = SampleInfo()
 
 
 def records_from(table: Any, blobs: Mapping[str, Sequence[bytes | None]], get: Get) -> list[Record]:
@@ -24,7 +27,7 @@ def records_from(table: Any, blobs: Mapping[str, Sequence[bytes | None]], get: G
             if data is not None and sha256(data).digest() != wanted:
                 raise StoreError(f"sample {table['key'][row]}: the bytes of its {name} are damaged; restore the store from a copy")
     column: dict[str, list[Any]] = {
-        name: table[name].to_pylist() for name in ("key", "source", "width", "height", "image_format", "categories", "origin")
+        name: table[name].to_pylist() for name in ("key", "source", "width", "height", "image_format", "categories", "origin", *INFO)
     }
     sizes = list(zip(column["width"], column["height"], strict=True))
     instances = _instances(table["instances"], sizes)
@@ -45,9 +48,23 @@ def records_from(table: Any, blobs: Mapping[str, Sequence[bytes | None]], get: G
             normals=blobs["normals"][i],
             camera=cameras[i],
             origin=Origin(**{**origin, "versions": versions[origin["versions"]]}) if (origin := column["origin"][i]) else None,
+            info=_info({name: column[name][i] for name in INFO}),
         )
         for i in range(len(sizes))
     ]
+
+
+def _info(values: dict[str, Any]) -> SampleInfo:
+    classes, attributes = values["classes"], values["attributes"]
+    if all(value is None for value in values.values()):
+        return _NO_INFO
+    return SampleInfo(
+        **{
+            **values,
+            "classes": None if classes is None else tuple(classes),
+            "attributes": None if attributes is None else json.loads(attributes),
+        }
+    )
 
 
 def _one(column: Any) -> Any:
@@ -71,7 +88,8 @@ def _instances(column: Any, sizes: Sequence[tuple[int, int]]) -> list[tuple[Inst
     lists = _one(column)
     counts = lists.value_lengths().fill_null(0).to_pylist()
     flat = lists.flatten()
-    field = {name: flat.field(i) for i, name in enumerate(INSTANCE)}
+    there = {flat.type.field(i).name: flat.field(i) for i in range(flat.type.num_fields)}
+    field = {name: there[name] if name in there else pa.nulls(len(flat), kind) for name, kind in INSTANCE.items()}  # an older schema
     size = chain.from_iterable([s] * n for s, n in zip(sizes, counts, strict=True))
     made = (
         _instance(*values)
@@ -101,6 +119,8 @@ def _instance(
     pose: Any,
     box3d: Any,
     asset: str | None,
+    crowd: bool | None,
+    attributes: str | None,
 ) -> Instance:
     width, height = size
     return Instance(
@@ -117,6 +137,8 @@ def _instance(
         None if pose is None else pose.reshape(4, 4),
         None if box3d is None else (box3d[:3], box3d[3:]),
         asset,
+        crowd,
+        None if attributes is None else json.loads(attributes),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
@@ -11,9 +12,10 @@ import lance
 import numpy as np
 import pyarrow as pa
 
+from synth.digest import label_digest
 from synth.errors import LabelError
 from synth.record import Record
-from synth.store.schema import BLOBS, ORIGIN, SCHEMA, Put
+from synth.store.schema import BLOBS, INFO, ORIGIN, SCHEMA, Put
 
 _BATCH_ROWS, _BATCH_BYTES = 64, 32 << 20  # a batch on its way to the disk ends at either
 
@@ -22,16 +24,23 @@ def row_from(record: Record, run: str, put: Put) -> dict[str, Any]:
     """One row of SCHEMA. Raises LabelError for a label that contradicts another or that no reader could understand."""
     visible = [i.visible_fraction for i in record.instances if i.visible_fraction is not None]
     pixels = {name: getattr(record, name) for name in BLOBS}
+    sums = {f"{name}_sha256": None if data is None else sha256(data).digest() for name, data in pixels.items()}
+    info = _info_row(record)
+    instances = [_instance_row(record, index) for index in range(len(record.instances))]
+    labels = bytes.fromhex(label_digest(record))
     return {
         "key": record.key,
         "source": record.source,
+        **info,
         "run": run,
         "width": record.width,
         "height": record.height,
         "image_format": record.image_format,
         **pixels,
-        **{f"{name}_sha256": None if data is None else sha256(data).digest() for name, data in pixels.items()},
-        "instances": [_instance_row(record, index) for index in range(len(record.instances))],
+        **sums,
+        "labels_sha256": labels,
+        "content_sha256": content_digest(record.source, labels, sums, info),
+        "instances": instances,
         "camera": _camera_row(record),
         "origin": _origin_row(record, put),
         "categories": put([asdict(category) for category in record.categories]),
@@ -40,6 +49,13 @@ def row_from(record: Record, run: str, put: Put) -> dict[str, Any]:
         "visible_fraction_min": min(visible, default=None),
         "visible_fraction_max": max(visible, default=None),
     }
+
+
+def content_digest(source: str, labels: bytes, sums: Mapping[str, bytes | None], info: Mapping[str, Any]) -> bytes:
+    """sha256 over all that a sample is, but where it was made: what two versions of it are compared by."""
+    parts = [source, labels.hex(), *(None if data is None else data.hex() for data in sums.values())]
+    told = {name: value for name, value in info.items() if value is not None}  # an info added later leaves older digests alone
+    return sha256(json.dumps([parts, told], sort_keys=True).encode()).digest()
 
 
 def batches_from(rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
@@ -63,6 +79,19 @@ def _batch(rows: Sequence[Mapping[str, Any]]) -> Any:
         for field, values in zip(SCHEMA, columns, strict=True)
     ]
     return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def _info_row(record: Record) -> dict[str, Any]:
+    info = record.info
+    row = {name: getattr(info, name) for name in INFO}
+    return {**row, "classes": None if info.classes is None else list(info.classes), "attributes": _json(record, "", info.attributes)}
+
+
+def _json(record: Record, where: str, value: Any) -> str | None:
+    try:
+        return None if value is None else json.dumps(dict(value), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"sample {record.key}:{where} attributes must be JSON values by name: {error}") from error
 
 
 def _origin_row(record: Record, put: Put) -> dict[str, Any] | None:
@@ -119,6 +148,8 @@ def _instance_row(record: Record, index: int) -> dict[str, Any]:
         "camera_from_object": None if it.camera_from_object is None else np.ravel(it.camera_from_object),
         "box3d_object_m": None if box3d is None else np.ravel(box3d),
         "asset": it.asset,
+        "crowd": it.crowd,
+        "attributes": _json(record, f" instance {index}:", it.attributes),
     }
     for name, value in row.items():
         if value is not None and not isinstance(value, (str, bytes)) and not np.isfinite(value).all():

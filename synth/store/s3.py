@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from synth.errors import MissingPartError, StoreCallError, StoreError
 
@@ -141,9 +140,12 @@ class S3Files:
             return StoreCallError(
                 f"{at}: {what}: {self._service} forbids it to this user ({found}); allow it there, or use other credentials"
             )
-        if found:
-            return StoreError(f"{at}: {what}: {self._service} answers {found}; is it an S3 service, and AWS_ENDPOINT_URL right?")
-        return StoreError(f"{at}: {what}: {self._service} does not answer; is it up, and AWS_ENDPOINT_URL right?")
+        if status and status[1].startswith("5"):
+            return StoreError(f"{at}: {what}: {self._service} fails ({found}); try again later")
+        if "HTTP error" in text:
+            return StoreError(f"{at}: {what}: {self._service} does not answer; is it up, and AWS_ENDPOINT_URL right?")
+        answer = f" ({found})" if found else ""
+        return StoreError(f"{at}: {what}: {self._service} does not answer as S3 does{answer}; is AWS_ENDPOINT_URL right?")
 
 
 def _options_from_environment(place: str) -> dict[str, str]:
@@ -166,9 +168,9 @@ def _options_from_environment(place: str) -> dict[str, str]:
                 '`eval "$(aws configure export-credentials --format env)"`)'
             )
     if endpoint := options["aws_endpoint"]:
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise StoreCallError(f"store {place}: AWS_ENDPOINT_URL must be http(s)://host or http(s)://host:port, without a user")
-        if parts.scheme == "http":
+        parts = re.fullmatch(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[A-Za-z0-9._/-]*)?", endpoint)
+        if parts is None:
+            raise StoreCallError(f"store {place}: AWS_ENDPOINT_URL must be http(s)://host or http(s)://host:port")
+        if parts[1] == "http":
             options["allow_http"] = "true"
     return {key: value for key, value in options.items() if value}

@@ -1,8 +1,9 @@
 """The table of samples: its columns.
 
-One schema for real and synthetic. A label that was not given is null, never zero. All label numbers are float64, so they come back
-equal to the bit. Pixels are top-level blob columns (nested ones cannot be compacted). Numbers that belong together are one
-fixed-length list, named with their order: SQL reads `box_xyxy[1]` as x0, and one list is read faster than four columns.
+One schema for real and synthetic, version 2. A store of version 1, which lacks some columns, can be read. A label that was not given is
+null, never zero. All label numbers are float64, so they come back equal to the bit. Pixels are top-level blob columns (nested ones
+cannot be compacted). Numbers that belong together are one fixed-length list, named with their order: SQL reads `box_xyxy[1]` as x0, and
+one list is read faster than four columns.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ INSTANCE: dict[str, Any] = {
     "camera_from_object": pa.list_(_F8, 16),
     "box3d_object_m": pa.list_(_F8, 6),  # centre, size
     "asset": pa.string(),
+    "crowd": pa.bool_(),
+    "attributes": pa.string(),  # JSON
 }
 CAMERA: dict[str, Any] = {
     "image_from_camera": pa.list_(_F8, 9),
@@ -46,12 +49,22 @@ ORIGIN: dict[str, Any] = {
     "renderer": pa.string(),
     "versions": pa.string(),  # digest of an object
 }
+INFO: dict[str, Any] = {
+    "dataset": pa.string(),
+    "split": pa.string(),
+    "group": pa.string(),
+    "licence": pa.string(),
+    "annotator": pa.string(),
+    "classes": pa.list_(pa.string()),
+    "attributes": pa.string(),  # JSON
+}
 _KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False, metadata=_KEY),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("run", pa.string()),
+        *(pa.field(name, kind) for name, kind in INFO.items()),
+        pa.field("run", pa.string()),  # that wrote the row
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         lance.blob_field("image"),
@@ -61,6 +74,9 @@ SCHEMA = pa.schema(
         pa.field("image_sha256", pa.binary(32)),
         pa.field("depth_sha256", pa.binary(32)),
         pa.field("normals_sha256", pa.binary(32)),
+        # What synth.digest says of the labels, and of all that a sample is but its origin: versions are compared and verified by these.
+        pa.field("labels_sha256", pa.binary(32)),
+        pa.field("content_sha256", pa.binary(32)),
         pa.field("image_format", pa.string()),
         pa.field("categories", pa.string(), nullable=False),  # digest of an object
         pa.field("instances", pa.list_(pa.struct(list(INSTANCE.items())))),
@@ -74,9 +90,9 @@ SCHEMA = pa.schema(
     ]
 )
 BLOBS = ("image", "depth", "normals")
-LABELS = tuple(
-    name for name in SCHEMA.names if name not in BLOBS and not name.startswith(("instance_", "visible_")) and name != "run"
-)  # what a Record is made of
+_NOT_A_LABEL = {*BLOBS, "run", "content_sha256", *(n for n in SCHEMA.names if n.startswith(("instance_", "visible_")))}
+LABELS = tuple(name for name in SCHEMA.names if name not in _NOT_A_LABEL)  # what a Record is made of
+ADDED = {2: (*INFO, "labels_sha256", "content_sha256")}  # columns by the schema version that brought them
 
 Put = Callable[[Any], str]  # keeps a JSON value and returns its digest
 Get = Callable[[str], Any]

@@ -1,159 +1,203 @@
-"""Store: open, read, commit, tag, log."""
+"""Store: what a user opens. Reading, branches and tags, commits; each part of the work has its module beside this one."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 import synth
-from synth.errors import ConfigError, LabelError, StoreCallError, StoreError, known_names
-from synth.record import Map, Output, encode
-from synth.store import folder
+from synth.errors import ConfigError, LabelError, StoreCallError, StoreError
+from synth.record import Map, Output, Record
+from synth.store import mark, writing
+from synth.store.changes import Change, Changes
+from synth.store.files import files_at, probe
+from synth.store.history import MAIN, PIN, Commit, Entry, History
 from synth.store.objects import Objects
 from synth.store.samples import Samples
 from synth.store.table import Table
+from synth.store.writing import Existing
 from synth.types import Sample
 
+if TYPE_CHECKING:
+    from synth.store.compare import Diff, Merged, Prefer
+    from synth.store.pins import Pin
+    from synth.store.upkeep import Freed
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One version. time is UTC; run: id of the generate or import run that made it; meta: what that run kept with it."""
-
-    version: int
-    time: datetime
-    message: str
-    run: str | None
-    tags: tuple[str, ...]
-    samples_added: int
-    samples_total: int
-    meta: Mapping[str, Any]
+Ref = str | int
 
 
 class Store:
-    """A versioned dataset in a folder. Cheap to make, picklable, safe to use from many processes (spawned, not forked) at once."""
+    """A versioned dataset in a folder or a bucket. Cheap to make, picklable, safe to use from many processes (spawned, not forked)."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `Store.open`, which checks that the folder is a store."""
-        self.folder = folder
-        self._table = Table(folder / "samples.lance")
-        self._objects = Objects(folder / "objects")
+    def __init__(self, place: str | Path, schema: int = mark.SCHEMA_VERSION) -> None:
+        """Use `Store.open`, which checks that the place is a store."""
+        self._files = files_at(place)
+        self._schema = schema
+        self._table = Table(self._files)
+        self._objects = Objects(self._files)
+        self._history = History(self._files, self._table, self._objects, schema == 1)
+        self._changes = Changes(self._table, self._history)
+
+    def __reduce__(self) -> Any:
+        return Store, (self._files.place, self._schema)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.folder)!r})"
+        return f"Store({self.place!r})"
 
     @classmethod
-    def open(cls, path: str | Path, *, create: bool = False) -> Store:
-        """The store at `path`, made there if `create` and nothing else is there. Raises StoreError."""
-        if not str(path):
+    def open(cls, place: str | Path, *, create: bool = False) -> Store:
+        """The store at `place`, a folder or `s3://bucket/prefix`, made there if `create` and nothing else is there. Raises StoreError."""
+        if not str(place):
             raise StoreCallError("a store needs the name of a folder, got ''")
-        store = cls(Path(path).absolute())
+        files = files_at(place)
         if create:
-            folder.make(store.folder, store._table, store._objects)
-        folder.check(store.folder)
-        return store
+            probe(files)
+            mark.make(files, lambda: cls(files.place)._make())
+        return cls(files.place, mark.check(files))
+
+    def _make(self) -> None:
+        self._table.create({**self._history.properties(Entry("empty store"), MAIN, {}, 0), "synth": "1"})
+
+    @property
+    def place(self) -> str:
+        """The folder, or `s3://bucket/prefix`."""
+        return self._files.place
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a local store. Raises StoreCallError for one that is elsewhere."""
+        if self._files.local is None:
+            raise StoreCallError(f"store {self.place} is no local folder; `synth pull` makes a local copy of a version")
+        return self._files.local
+
+    def journal_folder(self, run: str) -> Path:
+        """Where this machine keeps what it has of a run before its commit: in a local store, else in the user's state folder."""
+        if self._files.local is not None:
+            return self._files.local / "runs" / run
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        return state / "synth" / sha256(self.place.encode()).hexdigest()[:16] / "runs" / run
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def read(self, ref: str | int = "main", where: str | None = None, maps: Sequence[Map] = ("depth", "normals")) -> Samples:
+    def read(self, ref: Ref = MAIN, where: str | None = None, maps: Sequence[Map] = ("depth", "normals")) -> Samples:
         """The samples of `ref` for which the SQL condition `where` over the columns holds, in the order of their commits.
 
         maps: which of the kept maps to read; training on pictures alone is faster without.
         """
         version = self.resolve(ref)
         data = self._table.at(version)
-        rows = None if where is None else self._rows_where(data, where)
+        rows = None if where is None else self._rows_where(data, where, "_rowoffset").astype(np.int64)
         with self._table.errors("be read"):
             return Samples(self._table, self._objects, version, data.count_rows(), rows, tuple(maps))
 
-    def get(self, key: str, ref: str | int = "main") -> Sample:
+    def get(self, key: str, ref: Ref = MAIN) -> Sample:
         """The sample `key`. Raises StoreError if `ref` has none."""
-        escaped = key.replace("'", "''")
-        found = self.read(ref, f"key = '{escaped}'")
+        found = self.read(ref, f"key = {_quoted(key)}")
         if not found:
-            raise StoreCallError(f"store {self.folder}: {ref} has no sample '{key}'")
+            raise StoreCallError(f"store {self.place}: {ref} has no sample '{key}'")
         return found[0]
 
-    def indices(self, run: str, ref: str | int = "main") -> npt.NDArray[np.int64]:
-        """The sample indices that `run` has committed, sorted."""
+    def indices(self, run: str, ref: Ref = MAIN) -> npt.NDArray[np.int64]:
+        """The sample indices of `run` that are there (by their keys, `{run}-{index:08d}`), sorted."""
         data = self._table.at(self.resolve(ref))
-        escaped = run.replace("'", "''")
         with self._table.errors("be read"):
-            found = data.to_table(columns=["origin.index"], filter=f"run = '{escaped}' and origin is not null")
+            found = data.to_table(columns=["origin.index"], filter=f"starts_with(key, {_quoted(run + '-')}) and origin is not null")
         return np.sort(found.column(0).to_numpy().astype(np.int64))
 
-    def _rows_where(self, data: Any, where: str) -> npt.NDArray[np.int64]:
-        from synth.store.schema import SCHEMA
+    def sql(self, query: str, ref: Ref = MAIN) -> Any:
+        """The arrow table that DuckDB answers; `samples` and `instances` are views of `ref`. Raises StoreCallError for a wrong query."""
+        from synth.store.query import run
 
+        return run(self._table, self.resolve(ref), query)
+
+    def _rows_where(self, data: Any, where: str, column: str) -> npt.NDArray[Any]:
         with self._table.errors("be read"):
             try:
-                rows = data.to_table(columns=["_rowoffset"], filter=where)["_rowoffset"]
+                rows: npt.NDArray[Any] = data.to_table(columns=[column], filter=where)[column].to_numpy()
             except ValueError as error:
                 text = re.sub(r",? ?/\S*\.rs:\d+:\d+|Invalid user input: ", "", str(error))
                 if "External error" in text and "Query Execution error" not in text:
                     raise  # not the filter: a file that it reads
                 cause = text.split(" Valid fields are")[0].rstrip(". ")
-                raise StoreCallError(f'the filter "{where}" cannot be used: {cause}; known columns: {", ".join(SCHEMA.names)}') from error
-        places: npt.NDArray[np.int64] = rows.to_numpy().astype(np.int64)
-        return places
+                known = ", ".join(data.schema.names)
+                raise StoreCallError(f'the filter "{where}" cannot be used: {cause}; known columns: {known}') from error
+        return rows
 
-    # --- refs ---------------------------------------------------------------------------------------------------------
+    # --- history ------------------------------------------------------------------------------------------------------
 
-    def resolve(self, ref: str | int) -> int:
-        """The version number of `ref`: 'main', a tag, or a version number. Raises StoreError with the known ones."""
-        latest = int(self._table.at().version)
-        if ref == "main":
-            return latest
-        tags = self.tags()
-        if isinstance(ref, str) and ref in tags:
-            return tags[ref]
-        if isinstance(ref, int) or re.fullmatch(r"[0-9]+", ref):
-            if 1 <= int(ref) <= latest:
-                self._table.at(int(ref))
-                return int(ref)
-            raise StoreCallError(f"store {self.folder}: no version {ref}; there are 1 to {latest}")
-        raise StoreCallError(f"store {self.folder}: {known_names('ref', ref, ['main', *tags])}, and versions 1 to {latest}")
+    def resolve(self, ref: Ref) -> int:
+        """The version of `ref`: a branch, a tag, or a version number. Raises StoreError with the known ones."""
+        return self._history.resolve(ref)
 
-    def tag(self, name: str, ref: str | int = "main") -> None:
-        """Name the version of `ref` for good."""
-        if name == "main" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", name) or ".." in name or name.endswith((".lock", ".")):
-            raise ConfigError(f"a tag begins with a letter and has letters, digits, '.', '_', '-', and is not main; got '{name}'")
-        version, known = self.resolve(ref), self.tags()
+    def branches(self) -> dict[str, int]:
+        """Each branch and its newest version."""
+        return dict(sorted(self._history.heads().items()))
+
+    def branch(self, name: str, ref: Ref = MAIN) -> None:
+        """Begin a branch at `ref`. Raises StoreCallError if the name is taken."""
+        self._history.check_name(name, "branch")
+        self._writable()
+        version = self.resolve(ref)
+        if name in self.tags():
+            raise StoreCallError(f"store {self.place}: '{name}' is a tag; choose another name")
+
+        def add(heads: dict[str, int]) -> Mapping[str, int] | None:
+            if heads.get(name, version) != version:
+                raise StoreCallError(f"store {self.place}: branch '{name}' is there, at version {heads[name]}; choose another name")
+            return None if name in heads else {**heads, name: version}
+
+        self._changes.move(add)
+
+    def delete_branch(self, name: str) -> None:
+        """End a branch; gc frees what only it had. Raises StoreCallError if there is none, or for main."""
+        if name == MAIN:
+            raise ConfigError("main cannot be deleted")
+        if name not in self.branches():
+            self._history.resolve(name)  # says what is known
+            raise StoreCallError(f"store {self.place}: '{name}' is no branch")
+        self._changes.move(lambda heads: {other: version for other, version in heads.items() if other != name} if name in heads else None)
+
+    def tag(self, name: str, ref: Ref = MAIN) -> None:
+        """Name the version of `ref` for good; gc spares it."""
+        self._history.check_name(name, "tag")
+        version, known = self.resolve(ref), self._history.tags()
+        if name in self.branches():
+            raise StoreCallError(f"store {self.place}: '{name}' is a branch; choose another name")
         if known.get(name, version) != version:
-            raise StoreCallError(f"store {self.folder}: tag '{name}' is there and names version {known[name]}; choose another name")
+            raise StoreCallError(f"store {self.place}: tag '{name}' is there and names version {known[name]}; choose another name")
         if name not in known:
             with self._table.errors(f"be tagged '{name}'"):
-                self._table.at().tags.create(name, version)
+                self._table.at(version).tags.create(name, version)
+
+    def delete_tag(self, name: str) -> None:
+        """Take a name away; gc may then free what it named. Raises StoreCallError if there is none."""
+        if name not in self._history.tags():
+            raise StoreCallError(f"store {self.place}: no tag '{name}'; known: {', '.join(self.tags()) or 'none'}")
+        with self._table.errors(f"lose its tag '{name}'"):
+            self._table.at().tags.delete(name)
 
     def tags(self) -> dict[str, int]:
-        """Each tag and its version."""
-        with self._table.errors("list its tags"):
-            return {name: int(tag["version"]) for name, tag in sorted(self._table.at().tags.list().items())}
+        """Each tag and its version, without those that pins leave."""
+        return {name: version for name, version in self._history.tags().items() if not name.startswith(PIN)}
 
-    def log(self, ref: str | int = "main") -> list[Commit]:
-        """The commits up to `ref`, newest first."""
-        data = self._table.at(self.resolve(ref))
-        tags = self.tags()
-        with self._table.errors("list its versions"):
-            versions = sorted((v for v in data.versions() if v["version"] <= data.version), key=lambda v: -int(v["version"]))
-            return [self._commit_of(version, tags) for version in versions]
+    def log(self, ref: Ref = MAIN) -> list[Commit]:
+        """The commits that `ref` was made from, newest first."""
+        return self._history.log(self.resolve(ref))
 
-    def provenance(self, ref: str | int = "main") -> dict[str, Any]:
+    def provenance(self, ref: Ref = MAIN) -> dict[str, Any]:
         """Where the samples of `ref` come from, as JSON for exports: this store, the version, its date, its commits, and the licences
         in their meta (`{"licences": {what: licence}}`)."""
-        commits = [commit for commit in self.log(ref) if commit.samples_added]
+        commits = [commit for commit in self.log(ref) if commit.samples_added or commit.samples_replaced]
         return {
-            "store": str(self.folder),
+            "store": self.place,
             "ref": str(ref),
             "version": self.resolve(ref),
             "date_created": max((c.time for c in commits), default=datetime.now(UTC)).isoformat(timespec="seconds"),
@@ -165,124 +209,127 @@ class Store:
                     "date": c.time.isoformat(timespec="seconds"),
                     "run": c.run,
                     "message": c.message,
-                    "samples": c.samples_added,
+                    "samples": c.samples_added + c.samples_replaced,
                 }
                 for c in commits
             ],
         }
 
-    def _commit_of(self, version: Mapping[str, Any], tags: Mapping[str, int]) -> Commit:
-        number = int(version["version"])
-        properties = self._table.properties(number)
-        return Commit(
-            version=number,
-            time=version["timestamp"].astimezone(UTC),  # Lance gives local time without saying so
-            message=properties.get("message", ""),
-            run=properties.get("run"),
-            tags=tuple(name for name, tagged in tags.items() if tagged == number),
-            samples_added=int(properties.get("samples", 0)),
-            samples_total=int(version["metadata"]["total_rows"]),
-            meta=self._objects.get(properties["meta"]) if "meta" in properties else {},
-        )
-
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write_fragment(
-        self, samples: Iterable[Sample], output: Output, run: str, refused: Callable[[Sample, LabelError], None] | None = None
+        self,
+        samples: Iterable[Sample | Record],
+        output: Output,
+        run: str,
+        refused: Callable[[Any, LabelError], None] | None = None,
     ) -> str:
         """Write samples where no version shows them yet, and return the JSON that `commit` takes. For workers.
 
-        `samples` is walked in the calling thread and may be long: a few tens of encoded samples are in memory at a time. A sample
-        without a key gets `{run}-{index:08d}`. One that contradicts itself goes to `refused` and is left out; without `refused` its
-        LabelError is raised. Raises StoreError if the disk is full; nothing that was committed changes.
+        `samples` is walked in the calling thread and may be long: a few tens of encoded samples are in memory at a time. A Record is kept
+        as it is; a Sample is encoded as `output` says and, without a key, gets `{run}-{index:08d}`. One that contradicts itself goes to
+        `refused` and is left out; without `refused` its LabelError is raised. Raises StoreError if the disk is full; nothing that was
+        committed changes.
         """
-        from synth.store.rows import batches_from, row_from
-
-        base = int(self._table.at().version)
-        indices: list[int | None] = []
-
-        def rows() -> Iterator[dict[str, Any]]:
-            for sample in samples:
-                index = None if sample.origin is None else sample.origin.index
-                try:
-                    row = row_from(encode(sample, output, "" if index is None else f"{run}-{index:08d}"), run, self._objects.put)
-                except LabelError as error:
-                    if refused is None:
-                        raise
-                    refused(sample, error)
-                    continue
-                indices.append(index)
-                yield row
-
-        fragments = self._table.write_stream(batches_from(rows()))
-        known = [index for index in indices if index is not None]
-        return json.dumps({"run": run, "base": base, "samples": len(indices), "indices": _ranges(known), "fragments": fragments})
+        self._writable()
+        return writing.write_fragment(self._table, self._objects, samples, output, run, refused)
 
     def has_fragment(self, fragment: str) -> bool:
         """Whether what `write_fragment` wrote is still there to be committed."""
-        return not self._table.missing(json.loads(fragment)["fragments"])
+        return not self._table.missing(writing.pieces(fragment))
 
-    def commit(self, fragments: Sequence[str], *, message: str, run: str, meta: Mapping[str, Any]) -> Commit:
-        """Make written fragments one new version, in the order given. For the one coordinator of `run`.
+    def discard(self, fragment: str) -> None:
+        """Delete what `write_fragment` wrote and nobody will commit."""
+        self._table.discard(writing.pieces(fragment))
 
-        The same fragments committed again add nothing and return the commit that has them. Raises StoreError, with nothing
-        committed, if another commit of `run` has one of their samples.
+    def commit(
+        self,
+        fragments: Sequence[str],
+        *,
+        message: str,
+        run: str,
+        meta: Mapping[str, Any],
+        branch: str = MAIN,
+        existing: Existing = "refuse",
+    ) -> Commit:
+        """Make written fragments one new version of `branch`, in the order given. For the one coordinator of `run`.
+
+        existing: what happens to samples whose keys the branch has: `refuse` raises StoreError with nothing committed, `replace` puts the
+        new ones in their place. The same fragments committed again, or samples that are all there already, add nothing; then the
+        commit that has them is returned.
         """
-        parts = [json.loads(text) for text in fragments]
-        count = sum(part["samples"] for part in parts)
-        if not count:
-            raise StoreError(f"store {self.folder}: there are no samples to commit")
-        pieces = [piece for part in parts for piece in part["fragments"]]
-        identity = hashlib.sha256("\n".join(sorted(pieces)).encode()).hexdigest()
-        with self._locked():
-            version = self._find(identity, since=min(part["base"] for part in parts))
-            if version is None:
-                self._refuse_again(run, parts)
-                properties = {
-                    "message": message,
-                    "run": run,
-                    "commit": identity,
-                    "samples": str(count),
-                    "meta": self._objects.put(dict(meta)),
-                }
-                version = self._table.append(pieces, properties)
-        return self._commit_of(self._table.at(version).get_version(), self.tags())
+        self._writable()
+        version = writing.commit(self._changes, self._history, self._table, fragments, branch, existing, message, run, meta)
+        return self._commit_of(version)
 
-    def _find(self, identity: str, since: int) -> int | None:
-        """The version above `since` that committed `identity`: none before it can have, since its fragments were not there."""
-        data = self._table.at()
-        for version in range(int(data.version), since, -1):
-            if self._table.properties(version).get("commit") == identity:
-                return version
-        return None
+    def put(
+        self,
+        samples: Iterable[Sample | Record],
+        *,
+        message: str,
+        branch: str = MAIN,
+        output: Output = Output(),
+        existing: Existing = "replace",
+    ) -> Commit:
+        """Write and commit samples at once: new ones, or those of `read` with other labels. Each needs a key."""
+        fragment = self.write_fragment(samples, output, "put")
+        return self.commit([fragment], message=message, run="put", meta={}, branch=branch, existing=existing)
 
-    def _refuse_again(self, run: str, parts: Sequence[Mapping[str, Any]]) -> None:
-        new = np.concatenate([np.arange(a, b) for part in parts for a, b in part["indices"]] or [np.zeros(0, np.int64)])
-        once, times = np.unique(new, return_counts=True)
-        doubled = np.union1d(once[times > 1], np.intersect1d(once, self.indices(run)))
-        if doubled.size:
+    def delete(self, where: str, *, branch: str = MAIN, message: str = "") -> Commit:
+        """A new version of `branch` without the samples for which the SQL condition `where` holds; older versions keep them."""
+        self._writable()
+
+        def make(data: Any, head: int) -> Change | int:
+            gone = self._rows_where(data, where, "_rowaddr").astype(np.uint64)
+            return Change(Entry(message or f"delete {where}", removed=len(gone)), gone=gone) if len(gone) else head
+
+        return self._commit_of(self._changes.apply(branch, make))
+
+    def restore(self, ref: Ref, *, branch: str = MAIN, message: str = "") -> Commit:
+        """A new version of `branch` with the content of `ref`."""
+        from synth.store.upkeep import restore
+
+        self._writable()
+        return self._commit_of(restore(self, ref, branch, message))
+
+    def diff(self, a: Ref, b: Ref) -> Diff:
+        """What changed from `a` to `b`."""
+        from synth.store.compare import diff
+
+        return diff(self, a, b)
+
+    def merge(self, source: Ref, into: str = MAIN, *, prefer: Prefer | None = None, message: str = "") -> Merged:
+        """Bring what changed in `source` since it left `into` into `into`, by key. Where both changed the same sample differently, nothing
+        is merged and the conflicts are listed, unless `prefer` says whose counts."""
+        from synth.store.compare import merge
+
+        self._writable()
+        return merge(self, source, into, prefer, message)
+
+    def gc(self, keep: timedelta = timedelta(days=30)) -> Freed:
+        """Join small fragments, and free versions older than `keep` that no branch, tag or pin names. Safe beside readers of named versions
+        and beside writers."""
+        from synth.store.upkeep import collect
+
+        self._writable()
+        return collect(self, keep)
+
+    def pin(self, ref: Ref = MAIN, where: str | None = None) -> Pin:
+        """A pin of the samples of `ref` for which `where` holds; gc spares them from now on. `synth.store.open_pin` reads it."""
+        from synth.store.pins import make
+
+        return make(self, ref, where)
+
+    def _commit_of(self, version: int) -> Commit:
+        return self._history.commit(version, self._history.record(version), self._history.tags())
+
+    def _writable(self) -> None:
+        if self._schema < mark.SCHEMA_VERSION:
             raise StoreError(
-                f"store {self.folder}: run {run} has {doubled.size} of these samples already (first: index {doubled[0]}); was the same "
-                "command started twice? Nothing was committed; run it once more, alone, to complete what is missing"
+                f"store {self.place} has schema version {self._schema} and can only be read; `synth pull main NEW --store {self.place}` "
+                "makes a store of it that can be added to"
             )
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        # Lance lets every append land, so "look, then append" needs a lock of its own. The system drops it when its holder dies.
-        try:
-            with (self.folder / "commit.lock").open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise StoreError(f"store {self.folder}: cannot commit: {error.strerror}") from error
 
-
-def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Half-open ranges that hold exactly `indices`, a doubled one twice."""
-    ranges: list[tuple[int, int]] = []
-    for index in sorted(indices):
-        if ranges and ranges[-1][1] == index:
-            ranges[-1] = (ranges[-1][0], index + 1)
-        else:
-            ranges.append((index, index + 1))
-    return ranges
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

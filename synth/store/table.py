@@ -1,24 +1,32 @@
-"""The Lance table behind a store: opened once a process, written in two phases, its errors made ours.
+"""The Lance table behind a store: opened once a thread, written in two phases, its errors made ours.
 
 The rules kept here were measured with pylance 14: storage version 2.2 with stable row ids; blobs read with `preserve_order`; a process
 that was forked after lance was used hangs or crashes, so it is refused.
+
+Every version is made by `commit`, and only on top of the newest one. Lance lets most changes land beside each other, which would let two
+writers add one key twice. So each change also names the lowest fragment as changed (an empty table is changed by a `Merge`, which
+conflicts with everything): of several changes that started from one version, one lands and the others get a `Conflict` and look again.
+That works alike in a folder and on object storage, without a lock.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
-from synth.errors import StoreError
+import numpy as np
+import numpy.typing as npt
 
-STORAGE_VERSION = "2.2"
+from synth.errors import StoreError
+from synth.store.files import Files
+from synth.store.stream import STORAGE_VERSION, Stream
+
+_NAME = "samples.lance"
 _used = False
 _forked = False
 
@@ -42,6 +50,14 @@ def refuse_fork() -> None:
     _used = True
 
 
+class Conflict(StoreError):
+    """Another writer was first: look at the newest version and try again."""
+
+
+class Gone(StoreError):
+    """The version is not there: there never was one, or gc has removed it."""
+
+
 @contextmanager
 def lance_errors(what: str) -> Iterator[None]:
     """Turn what Lance raises into one StoreError that begins with `what`."""
@@ -51,9 +67,14 @@ def lance_errors(what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         # A panic of its Rust code is a BaseException of a private class.
-        if not isinstance(error, (OSError, ValueError, RuntimeError)) and type(error).__name__ != "PanicException":
+        if not isinstance(error, (OSError, ValueError, RuntimeError)) and type(error).__name__ not in (
+            "PanicException",
+            "CommitConflictError",
+        ):
             raise
         text = str(error)
+        if re.search(r"commit conflict|incompatible with concurrent|preempted by concurrent", text):
+            raise Conflict(f"{what}: other writers were faster, again and again; run the same command once more") from error
         if re.search(r"No space left|os error 28|File too large|os error 27|Disk quota", text):
             cause = "the disk is full; what was committed before is whole; free some space and run the same command again"
         elif re.search(r"Permission denied|os error 13|Read-only file system|os error 30", text):
@@ -71,20 +92,24 @@ class _Handles(threading.local):
 
 
 class Table:
-    """The table in a folder. Opened when first used in a thread; pickles as its path."""
+    """The table of a store. Opened when first used in a thread; pickles as its place."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, files: Files) -> None:
+        self.files = files
         self._own = _Handles()
 
     def __reduce__(self) -> Any:
-        return Table, (self.path,)
+        return Table, (self.files,)
 
     def errors(self, doing: str) -> AbstractContextManager[None]:
         """Turn what Lance raises into one StoreError: this store cannot `doing`."""
-        return lance_errors(f"store {self.path.parent} cannot {doing}")
+        return lance_errors(f"store {self.files.place} cannot {doing}")
 
-    def create(self) -> None:
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"storage_options": self.files.lance_options}
+
+    def create(self, properties: Mapping[str, str]) -> None:
         """Make the empty table, unless it is there."""
         refuse_fork()
         import lance
@@ -96,56 +121,123 @@ class Table:
             try:
                 lance.write_dataset(
                     pa.Table.from_batches([], SCHEMA),
-                    str(self.path),
+                    self.files.lance_uri(_NAME),
                     mode="create",
                     data_storage_version=STORAGE_VERSION,
                     enable_stable_row_ids=True,
-                    transaction_properties={"message": "empty store"},
+                    transaction_properties=dict(properties),
+                    **self._where,
                 )
             except (OSError, ValueError):
-                if not (self.path / "_versions").exists():
+                if not self.files.list(f"{_NAME}/_versions"):
                     raise  # else another process made it in between
 
-    def at(self, version: int | None = None) -> Any:
-        """The Lance dataset at `version`, or as it is now. Raises StoreError if there is no such version."""
-        refuse_fork()
-        with self.errors("be opened"):
-            own = self._own
-            if own.opened is None:
-                import lance
+    # --- versions -----------------------------------------------------------------------------------------------------
 
-                own.opened = lance.dataset(str(self.path))
-            version = int(own.opened.latest_version) if version is None else version
+    def latest(self) -> int:
+        """The number of the newest version."""
+        with self.errors("be opened"):
+            return int(self._opened().latest_version)
+
+    def versions(self) -> list[int]:
+        """The numbers of all versions that are there, ascending."""
+        with self.errors("list its versions"):
+            return sorted(int(v["version"]) for v in self._opened().versions())
+
+    def at(self, version: int | None = None) -> Any:
+        """The Lance dataset at `version`, or as it is now. Raises Gone if there is no such version."""
+        with self.errors("be opened"):
+            opened, own = self._opened(), self._own
+            version = int(opened.latest_version) if version is None else version
             if own.checkout is None or own.checkout.version != version:
-                own.checkout = own.opened.checkout_version(version)
+                try:
+                    own.checkout = opened.checkout_version(version)
+                except (ValueError, OSError) as error:
+                    if "not found" in str(error).lower():
+                        raise Gone(f"store {self.files.place}: version {version} is not there; see synth log") from error
+                    raise
             return own.checkout
 
-    def properties(self, version: int) -> dict[str, str]:
-        """What its commit said about a version; nothing where it was no commit of ours."""
-        with self.errors("tell its history"):
-            try:
-                transaction = self.at().read_transaction(version)
-            except TypeError:  # pylance 14 cannot show a compaction of an indexed table
-                return {}
-        return dict(transaction.transaction_properties or {}) if transaction is not None else {}
-
-    def append(self, fragments: Sequence[str], properties: dict[str, str]) -> int:
-        """Commit fragments as one new version, whose number is returned. Appends of others at the same time land beside it."""
-        data = self.at()
-        with self.errors("commit"):
+    def _opened(self) -> Any:
+        refuse_fork()
+        if self._own.opened is None:
             import lance
 
-            written = [lance.FragmentMetadata.from_json(text) for text in fragments]
-            if gone := self.missing(fragments):
-                raise StoreError(f"store {self.path.parent} cannot commit: written samples are gone ({gone[0]}); write them again")
-            operation = lance.LanceOperation.Append(written)
-            transaction = lance.Transaction(read_version=data.version, operation=operation, transaction_properties=properties)
-            return int(lance.LanceDataset.commit(data, transaction, max_retries=50).version)
+            self._own.opened = lance.dataset(self.files.lance_uri(_NAME), **self._where)
+        return self._own.opened
 
-    def missing(self, fragments: Iterable[str]) -> list[Path]:
+    def properties(self, version: int) -> dict[str, str] | None:
+        """What its writer said about a version, None if the version is not there."""
+        with self.errors("tell its history"):
+            try:
+                transaction = self._opened().read_transaction(version)
+            except TypeError:  # pylance 14 cannot show a compaction of an indexed table
+                return {}
+            except (ValueError, OSError) as error:
+                if "not found" in str(error).lower():
+                    return None
+                raise
+        return dict(transaction.transaction_properties or {}) if transaction is not None else {}
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def commit(self, data: Any, properties: Mapping[str, str], new: Sequence[str] = (), gone: Mapping[int, str | None] = {}) -> Any:
+        """A new version on top of `data`, which must be the newest: with fragments `new` (JSON of write_stream) and without the rows that
+        `gone` names: fragment id -> SQL condition, None for all its rows. Returns it. Raises Conflict if `data` is not the newest."""
+        import lance
+        from lance import LanceOperation as Operation
+
+        with self.errors("commit"):
+            if missing := self.missing(new):
+                raise StoreError(f"store {self.files.place} cannot commit: written samples are gone ({missing[0]}); write them again")
+            added = [lance.FragmentMetadata.from_json(text) for text in new]
+            there = {fragment.fragment_id: fragment for fragment in data.get_fragments()}
+            if not there:
+                operation: Any = Operation.Merge(added, data.schema)
+            else:
+                removed, changed = [], {}
+                for number, where in gone.items():
+                    left = None if where is None else there[number].delete(where)
+                    if left is None:
+                        removed.append(number)
+                    else:
+                        changed[number] = left
+                if (lowest := min(there)) not in removed:
+                    changed.setdefault(lowest, there[lowest].metadata)
+                operation = Operation.Update(
+                    removed_fragment_ids=removed,
+                    updated_fragments=list(changed.values()),
+                    new_fragments=added,
+                    update_mode="rewrite_rows",
+                )
+            return self._commit(data, operation, properties)
+
+    def restore(self, version: int, properties: Mapping[str, str]) -> Any:
+        """A new version with the content of `version`, whatever is the newest now. Returns it."""
+        from lance import LanceOperation as Operation
+
+        data = self.at(version)
+        with self.errors("commit"):
+            return self._commit(data, Operation.Restore(version), properties)
+
+    def _commit(self, data: Any, operation: Any, properties: Mapping[str, str]) -> Any:
+        import lance
+
+        transaction = lance.Transaction(
+            read_version=int(data.version), operation=operation, transaction_properties={**properties, "synth": "1"}
+        )
+        return lance.LanceDataset.commit(data, transaction, max_retries=20, **self._where)
+
+    def missing(self, fragments: Iterable[str]) -> list[str]:
         """The data files of written fragments that are not there."""
-        files = [self.path / "data" / file["path"] for text in fragments for file in json.loads(text)["files"]]
-        return [file for file in files if not file.exists()]
+        names = [f"{_NAME}/data/{file['path']}" for text in fragments for file in json.loads(text)["files"]]
+        return [name for name in names if not self.files.exists(name)]
+
+    def discard(self, fragments: Iterable[str]) -> None:
+        """Delete the data files of written fragments that no version will have."""
+        for text in fragments:
+            for file in json.loads(text)["files"]:
+                self.files.delete(f"{_NAME}/data/{file['path']}")
 
     def write_stream(self, batches: Iterable[Any]) -> list[str]:
         """Write record batches as new fragments that no version has yet; returns the JSON of each.
@@ -153,8 +245,7 @@ class Table:
         `batches` is walked in the calling thread: Lance would pull it in a thread of its own, where no renderer works. One batch
         waits while another is written.
         """
-        data = self.at()
-        stream = _Stream(data)
+        stream = Stream(self.at(), self._where)
         try:
             for batch in batches:
                 if not stream.put(batch):
@@ -165,59 +256,20 @@ class Table:
             stream.abort()
 
 
-class _Stream:
-    """A thread that writes the record batches it is given as uncommitted fragments."""
+def fragments_of(rows: npt.NDArray[np.uint64], sizes: Mapping[int, int]) -> dict[int, str | None]:
+    """Row addresses as what `Table.commit` takes as gone. sizes: live rows of each fragment.
 
-    def __init__(self, data: Any) -> None:
-        self._data = data
-        self._waiting: queue.Queue[Any] = queue.Queue(maxsize=1)
-        self._fragments: list[str] = []
-        self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._write, name="synth-store-writer", daemon=True)
-        self._thread.start()
-
-    def put(self, item: Any) -> bool:
-        """Hand over a batch; False if the thread has ended."""
-        while self._thread.is_alive():
-            try:
-                self._waiting.put(item, timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def end(self) -> list[str]:
-        """Wait for the rest, and return the fragments or raise what went wrong."""
-        self.put(None)
-        self._thread.join()
-        if self._failed is not None:
-            raise self._failed
-        return self._fragments
-
-    def abort(self) -> None:
-        """End the thread if it still waits for batches; what it wrote stays behind unused."""
-        self.put(_Aborted())
-        self._thread.join()
-
-    def _batches(self) -> Iterator[Any]:
-        while (item := self._waiting.get()) is not None:
-            if isinstance(item, _Aborted):
-                raise item
-            yield item
-
-    def _write(self) -> None:
-        try:
-            import pyarrow as pa
-            from lance.fragment import write_fragments
-
-            from synth.store.schema import SCHEMA
-
-            reader = pa.RecordBatchReader.from_batches(SCHEMA, self._batches())
-            written = write_fragments(reader, self._data, mode="append", data_storage_version=STORAGE_VERSION, enable_stable_row_ids=True)
-            self._fragments = [json.dumps(fragment.to_json()) for fragment in written]
-        except BaseException as error:
-            self._failed = error
-
-
-class _Aborted(Exception):
-    """The samples ended early."""
+    >>> fragments_of(np.array([0, 1, 2, 4, (1 << 32) + 0], np.uint64), {0: 9, 1: 1})
+    {0: '(_rowaddr between 0 and 2) or (_rowaddr between 4 and 4)', 1: None}
+    """
+    gone: dict[int, str | None] = {}
+    rows = np.sort(rows)
+    for number in np.unique(rows >> np.uint64(32)).tolist():
+        mine = rows[rows >> np.uint64(32) == number]
+        if len(mine) == sizes[number]:
+            gone[number] = None
+            continue
+        ends = np.flatnonzero(np.diff(mine) != 1)
+        runs = zip(mine[np.r_[0, ends + 1]].tolist(), mine[np.r_[ends, -1]].tolist(), strict=True)
+        gone[number] = " or ".join(f"(_rowaddr between {first} and {last})" for first, last in runs)
+    return gone
