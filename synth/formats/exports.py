@@ -1,0 +1,398 @@
+"""What the readers of annotation tools' exports share: fields that are checked, pictures found by address, keypoints put to their objects.
+
+An export is first read into drafts, because only all of them together tell which keypoints a category has; then picture by picture into
+records. Points are labels of their own in these tools. One that is tied to an object (each reader says how) is that object's keypoint,
+named by its label. One that is tied to nothing is an object of its own: its label is the category, with a single keypoint of that name.
+
+What a tool has no field for is kept under the name `synth` where it keeps foreign fields, so that an export of ours comes back whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from synth.errors import ConfigError, FormatError, LabelError
+from synth.formats.reading import Faults, brief, check_box, check_visibility, inside, number, numbers, pictures_in, read_picture, text
+from synth.formats.writing import Box, box_and_area, corners_of
+from synth.record import Record
+from synth.types import Category, Instance, Keypoints, Obb, SampleInfo
+
+_UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts eight hex digits before the name of an uploaded file
+_INFO_TEXTS = ("dataset", "split", "group", "licence")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One object of an export. value: its geometry as the tool writes it. own: what an export of ours keeps beside it."""
+
+    id: str
+    category: str
+    kind: str
+    value: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.category}' ({self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One labelled point. parent: id of its shape, None if it is tied to nothing."""
+
+    id: str
+    name: str
+    value: Mapping[str, Any]
+    parent: str | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"point '{self.name}' ({self.id})"
+
+
+@dataclass(slots=True)
+class Draft:
+    """One picture as an export describes it. addresses: where the tool had it, by preference. size: width and height by the export."""
+
+    where: str
+    addresses: Sequence[str] = ()
+    size: tuple[int, int] | None = None
+    shapes: Sequence[Shape] = ()
+    points: Sequence[Point] = ()
+    info: SampleInfo = SampleInfo()
+    key: str | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a labelling configuration says. categories: in its order, those of ours with all they have. points: names, in its order."""
+
+    categories: Sequence[Category] = ()
+    points: Sequence[str] = ()
+
+
+Geometry = Callable[[Shape, tuple[int, int]], dict[str, Any]]  # a shape in a picture of this size -> fields of its Instance
+Place = Callable[[Point, tuple[int, int]], tuple[float, float]]  # a point -> x, y in px
+
+
+# --- fields of JSON -----------------------------------------------------------------------------------------------------
+
+
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """`value` as a JSON object, None as an empty one. Raises FormatError."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} must be an object, got {brief(value)}")
+    return value
+
+
+def listed(value: Any, what: str) -> list[Any]:
+    """`value` as a JSON list, None as an empty one. Raises FormatError."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise FormatError(f"{what} must be a list, got {brief(value)}")
+    return value
+
+
+# --- ours ---------------------------------------------------------------------------------------------------------------
+
+
+def own_info(record: Record) -> dict[str, Any]:
+    """What to keep of a sample that the tools have no field for."""
+    values = {name: getattr(record.info, name) for name in _INFO_TEXTS}
+    found = {"key": record.key, **{name: value for name, value in values.items() if value is not None}}
+    return found if record.info.attributes is None else {**found, "attributes": dict(record.info.attributes)}
+
+
+def read_own_info(own: Mapping[str, Any], info: SampleInfo) -> tuple[str | None, SampleInfo]:
+    """The key and `info` with what `own_info` kept. Raises FormatError."""
+    texts: dict[str, Any] = {name: text(own[name], f"synth.{name}") for name in _INFO_TEXTS if own.get(name) is not None}
+    attributes = info.attributes
+    if own.get("attributes") is not None:
+        attributes = {**mapping(own["attributes"], "synth.attributes"), **(attributes or {})}
+    key = None if own.get("key") is None else text(own["key"], "synth.key")
+    return key, replace(info, **texts, attributes=attributes)
+
+
+Drawn = Literal["mask", "obb", "box_xyxy"]
+
+
+def own_labels(instance: Instance, drawn: Drawn | None) -> dict[str, Any]:
+    """What to keep of an instance as JSON beside the shape that the tool draws of it: `drawn`, or None if that only ties its points.
+
+    A box and a rotated box that follow from a mask are not kept, so that they do not stay behind when someone changes the mask.
+    """
+    obb = instance.obb if instance.mask is None else None
+    box = instance.box_xyxy
+    if instance.mask is not None and box == box_and_area(Instance(instance.category, instance.mask))[0]:
+        box = None
+    values = {
+        "box_xyxy": None if box is None or drawn == "box_xyxy" else list(box),
+        "obb": None if obb is None or drawn == "obb" else [obb.center_x, obb.center_y, obb.width, obb.height, obb.angle_rad],
+        "crowd": instance.crowd,
+        "attributes": None if instance.attributes is None else dict(instance.attributes),
+        "keypoints": None if instance.keypoints is None or instance.keypoints.v.any() else False,  # False: all of them v = 0
+        "shape": None if drawn else False,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def drawn_box(instance: Instance, size: tuple[int, int]) -> Box:
+    """The box to draw for an instance without a mask: its own, that of its rotated box, else one of some area around its points."""
+    if instance.box_xyxy is not None:
+        return instance.box_xyxy
+    corners = corners_of(instance)
+    if corners is None:
+        assert instance.keypoints is not None  # `can_say` has told
+        xy = instance.keypoints.xy[instance.keypoints.v > 0]
+        corners = np.concatenate([xy - 1, xy + 1])
+    low, high = np.clip(corners.min(axis=0), 0, size).tolist(), np.clip(corners.max(axis=0), 0, size).tolist()
+    return low[0], low[1], high[0], high[1]
+
+
+def is_lone_point(instance: Instance, category: Category) -> bool:
+    """Whether it is what a point that is tied to nothing becomes."""
+    return not _has_shape(instance) and instance.keypoints is not None and category.keypoints == (category.name,)
+
+
+def can_say(instance: Instance) -> bool:
+    """Whether it has anything that lies in the picture."""
+    return _has_shape(instance) or (instance.keypoints is not None and bool(instance.keypoints.v.any()))
+
+
+def _has_shape(instance: Instance) -> bool:
+    return instance.mask is not None or instance.box_xyxy is not None or instance.obb is not None
+
+
+def read_own_labels(own: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """The labels that `own_labels` kept. Raises FormatError."""
+    found: dict[str, Any] = {}
+    if own.get("box_xyxy") is not None:
+        x0, y0, x1, y1 = numbers(own["box_xyxy"], 4, "synth.box_xyxy")
+        check_box((x0, y0, x1, y1), size, "synth.box_xyxy")
+        found["box_xyxy"] = (x0, y0, x1, y1)
+    if own.get("obb") is not None:
+        found["obb"] = Obb(*numbers(own["obb"], 5, "synth.obb"))
+    if own.get("crowd") is not None:
+        if not isinstance(own["crowd"], bool):
+            raise FormatError(f"synth.crowd must be true or false, got {brief(own['crowd'])}")
+        found["crowd"] = own["crowd"]
+    if own.get("attributes") is not None:
+        found["attributes"] = mapping(own["attributes"], "synth.attributes")
+    return found
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------------
+
+
+class Pictures:
+    """The picture files below `folder`, found by the base name of the address that a tool had them under. Nothing is ever fetched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._named: dict[str, list[PurePosixPath]] = {}
+        for path in pictures_in(folder):
+            name = PurePosixPath(path.relative_to(folder).as_posix())
+            for known in {name.name, name.stem}:
+                self._named.setdefault(known, []).append(name)
+
+    def find(self, addresses: Iterable[str]) -> PurePosixPath:
+        """The one file, relative to the folder, that one of `addresses` names: a path, a URL, or Label Studio's `?d=` of local files.
+
+        The whole base name counts first, then that without the mark of an upload, then an ending that only the file has. Of several
+        files of one name, the one that shares most folders with the address. Raises FormatError if there is none, or no single one.
+        """
+        tried = []
+        for address in addresses:
+            parts = _parts(address)
+            if not parts:
+                continue
+            tried.append(parts[-1])
+            for name in dict.fromkeys((parts[-1], _UPLOAD_MARK.sub("", parts[-1]))):
+                if found := self._named.get(name):
+                    return self._nearest([one for one in found if one.name == name] or found, parts)
+        if not tried:
+            raise FormatError("it does not say where its picture was")
+        raise FormatError(f"its picture '{tried[0]}' is not below {self.folder}; put it there (addresses are not fetched) or set images")
+
+    def _nearest(self, found: Sequence[PurePosixPath], parts: Sequence[str]) -> PurePosixPath:
+        def shared(path: PurePosixPath) -> int:
+            pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
+            return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(path.parts), len(parts)) - 1)
+
+        most = max(map(shared, found))
+        nearest = [path for path in found if shared(path) == most]
+        if len(nearest) > 1:
+            both = "' and '".join(map(str, nearest[:2]))
+            raise FormatError(f"its picture could be '{both}' below {self.folder}; keep one of them there")
+        return nearest[0]
+
+
+def _parts(address: str) -> list[str]:
+    """The folders and the base name of an address."""
+    if address.startswith("data:"):
+        raise FormatError("its picture is inside the file as base64; save it as a picture file")
+    try:
+        url = urlsplit(address.replace("\\", "/"))
+    except ValueError as error:
+        raise FormatError(f"the picture's address is none: {brief(address)}") from error
+    path = (parse_qs(url.query).get("d") or [""])[0] or unquote(url.path)
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+# --- records ------------------------------------------------------------------------------------------------------------
+
+
+def categories_of(drafts: Sequence[Draft], layout: Layout) -> tuple[Category, ...]:
+    """The categories of all drafts: those of the layout first, in its order, then others by name.
+
+    The keypoints of a category that the layout does not list them for: those that its objects have anywhere, in the layout's order, then
+    by name; if only one category can have any, all of the layout's.
+    """
+    order = {name: i for i, name in enumerate(layout.points)}
+    met: dict[str, set[str]] = {}
+    for draft in drafts:
+        names = {shape.id: shape.category for shape in draft.shapes}
+        for shape in draft.shapes:
+            met.setdefault(shape.category, set())
+        for point in draft.points:
+            met.setdefault(point.name if point.parent is None else names[point.parent], set()).add(point.name)
+    lone = {point.name for draft in drafts for point in draft.points if point.parent is None}
+    able = [name for name in met if met[name] and name not in lone] or [one.name for one in layout.categories]
+    if len(able) == 1:
+        met.setdefault(able[0], set()).update(name for name in layout.points if name not in lone)
+    known = {category.name: category for category in layout.categories}
+    made = []
+    for name in [*known, *sorted(met.keys() - known.keys())]:
+        points = sorted(met.get(name, ()), key=lambda point: (order.get(point, len(order)), point))
+        category = known.get(name, Category(name))
+        made.append(category if category.keypoints else replace(category, keypoints=tuple(points)))
+    return tuple(made)
+
+
+def records_of(
+    drafts: Sequence[Draft], pictures: Pictures, layout: Layout, geometry: Geometry, place: Place, faults: Faults
+) -> Iterator[Record]:
+    """The right drafts as records, each with its picture."""
+    categories = categories_of(drafts, layout)
+    known = {category.name: category for category in categories}
+    tied = {point.name for draft in drafts for point in draft.points if point.parent is not None}
+    used: dict[str, str] = {}
+    for draft in drafts:
+        found = list(draft.faults)
+        try:
+            name = pictures.find(draft.addresses)
+            picture = read_picture(inside(pictures.folder, str(name)), draft.size)
+        except FormatError as error:
+            faults.add(draft.where, [*found, str(error)])
+            continue
+        size = (picture.width, picture.height)
+        key = draft.key or str(name)
+        other = used.setdefault(key, draft.where)
+        if other != draft.where:
+            found.append(f"its picture '{key}' is that of {other} too; keep one of them")
+        instances = [*_objects(draft, size, known, geometry, place, found), *_lone_points(draft, size, known, tied, place, found)]
+        if found:
+            faults.add(draft.where, found)
+            continue
+        yield Record(
+            key=key,
+            source="real",
+            width=picture.width,
+            height=picture.height,
+            image=picture.data,
+            image_format=picture.format,
+            instances=tuple(instances),
+            categories=categories,
+            info=draft.info,
+        )
+
+
+def _objects(
+    draft: Draft, size: tuple[int, int], known: Mapping[str, Category], geometry: Geometry, place: Place, found: list[str]
+) -> Iterator[Instance]:
+    points: dict[str | None, list[Point]] = {}
+    for point in draft.points:
+        points.setdefault(point.parent, []).append(point)
+    for shape in draft.shapes:
+        try:
+            drawn = {} if shape.own.get("shape") is False else geometry(shape, size)
+            if (mask := drawn.get("mask")) is not None:
+                drawn["box_xyxy"], area = box_and_area(Instance(shape.category, mask))
+                drawn["area_px"] = int(area)
+                if not area and shape.kind != "brush":
+                    raise FormatError("it covers the centre of no pixel")
+            labels = {**drawn, **read_own_labels(shape.own, size)}
+            if shape.attributes:
+                labels["attributes"] = {**labels.get("attributes", {}), **shape.attributes}
+            if shape.id in points or shape.own.get("keypoints") is False:
+                labels["keypoints"] = _keypoints(points.get(shape.id, []), known[shape.category], size, place)
+            yield Instance(shape.category, **labels)
+        except (FormatError, LabelError) as error:
+            found.append(f"{shape}: {error}")
+
+
+def _lone_points(
+    draft: Draft, size: tuple[int, int], known: Mapping[str, Category], tied: set[str], place: Place, found: list[str]
+) -> Iterator[Instance]:
+    for point in draft.points:
+        try:
+            if point.parent is None and point.name in tied and point.own.get("lone") is not True:
+                raise FormatError("it is tied to no object, as others of its name are; tie it to one")
+            if point.parent is None:
+                keypoints = _keypoints([point], known[point.name], size, place)
+                yield Instance(point.name, keypoints=keypoints, **read_own_labels(point.own, size))
+        except FormatError as error:
+            found.append(f"{point}: {error}")
+
+
+def _keypoints(points: Sequence[Point], category: Category, size: tuple[int, int], place: Place) -> Keypoints:
+    twice = [name for name, count in Counter(point.name for point in points).items() if count > 1]
+    if twice:
+        raise FormatError(f"it has the keypoint '{twice[0]}' twice")
+    xy, v = np.zeros((len(category.keypoints), 2)), np.zeros(len(category.keypoints), np.int32)
+    for point in points:
+        if point.name not in category.keypoints:
+            raise FormatError(f"'{point.name}' is no keypoint of '{category.name}': {', '.join(category.keypoints)}")
+        x, y = place(point, size)
+        if not (-1 <= x <= size[0] + 1 and -1 <= y <= size[1] + 1):
+            raise FormatError(f"keypoint '{point.name}' at {x:g}, {y:g} is outside the {size[0]}x{size[1]} picture")
+        index = category.keypoints.index(point.name)
+        # A point that someone has set is labelled; only exports of ours say that it is hidden.
+        xy[index], v[index] = (x, y), check_visibility(point.own.get("v", 2), f"keypoint '{point.name}'")
+    return Keypoints(xy, v)
+
+
+def category_to_json(category: Category) -> dict[str, Any]:
+    """The layout of a category beside its name, as JSON; empty if there is none."""
+    values = {name: getattr(category, name) for name in ("keypoints", "mirror", "skeleton", "sigmas")}
+    return {name: [list(one) if isinstance(one, tuple) else one for one in value] for name, value in values.items() if value}
+
+
+def category_from_json(name: str, own: Mapping[str, Any]) -> Category:
+    """The category that `category_to_json` wrote. Raises FormatError."""
+    lists = {part: listed(own.get(part), part) for part in ("keypoints", "mirror", "skeleton", "sigmas")}
+    for part, value in lists.items():
+        for one in value:
+            if part == "sigmas":
+                number(one, part)
+            elif part == "keypoints":
+                text(one, part)
+            elif not isinstance(one, list) or len(one) != 2:
+                raise FormatError(f"{part} of '{name}' must be pairs of names, got {brief(one)}")
+    pairs = {part: tuple((text(a, part), text(b, part)) for a, b in lists[part]) for part in ("mirror", "skeleton")}
+    try:
+        return Category(name, tuple(lists["keypoints"]), pairs["mirror"], pairs["skeleton"], tuple(lists["sigmas"]))
+    except ConfigError as error:
+        raise FormatError(str(error)) from error
