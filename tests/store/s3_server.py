@@ -108,11 +108,12 @@ def ready(process: subprocess.Popen[bytes], url: str) -> bool:
     from obstore.store import S3Store
 
     config = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "aws_region": "us-east-1", "aws_endpoint": url}
-    store = S3Store(BUCKET, config=config, client_options={"allow_http": True, "timeout": "5s"}, retry_config={"max_retries": 0})
+    # A put that meets the server before its volumes waits ever longer; one put anew does not.
+    store = S3Store(BUCKET, config=config, client_options={"allow_http": True, "timeout": "2s"}, retry_config={"max_retries": 0})
     end = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(BaseError):
-            obstore.put(store, "ready", b"")
+            obstore.put(store, "ready", b"an empty object would need no volume")
             return True
         time.sleep(0.1)
     return False
