@@ -150,16 +150,19 @@ def pull(samples: Samples, folder: str | Path, pin: Pin | None = None, tell: Cal
     if store._files.local is None:
         raise StoreCallError(f"a copy is made in a local folder, got {folder}")
     name = f"pull {sha256(repr(samples).encode()).hexdigest()[:12] if pin is None else pin.digest[:12]}"
-    done = next((commit for commit in store.log() if commit.run == name), None)
-    if done is None:
+    if _copied(store, name) is None:
         _fetch(store, samples, name, tell)
         store.restore(_PULLING, message=name)
-        done = store.log()[0]
         store.delete_branch(_PULLING)
-    if pin is not None:
-        _spare(store, pin, done.version)
+    if pin is not None and (version := _copied(store, name)) is not None:
+        _spare(store, pin, version)
         open_pin(pin, store)
     return store
+
+
+def _copied(store: Store, name: str) -> int | None:
+    """The version that ended the copy `name`."""
+    return next((commit.version for commit in store.log() if commit.run == name), None)
 
 
 def _fetch(store: Store, samples: Samples, name: str, tell: Callable[[int], None]) -> None:

@@ -23,23 +23,18 @@ _BATCH_ROWS, _BATCH_BYTES = 64, 32 << 20  # a batch on its way to the disk ends 
 def row_from(record: Record, run: str, put: Put) -> dict[str, Any]:
     """One row of SCHEMA. Raises LabelError for a label that contradicts another or that no reader could understand."""
     visible = [i.visible_fraction for i in record.instances if i.visible_fraction is not None]
-    pixels = {name: getattr(record, name) for name in BLOBS}
-    sums = {f"{name}_sha256": None if data is None else sha256(data).digest() for name, data in pixels.items()}
-    info = _info_row(record)
+    if not record.key:
+        raise LabelError("a sample without a key cannot be kept")
     instances = [_instance_row(record, index) for index in range(len(record.instances))]
-    labels = bytes.fromhex(label_digest(record))
     return {
         "key": record.key,
         "source": record.source,
-        **info,
         "run": run,
+        **sums_of(record),
         "width": record.width,
         "height": record.height,
         "image_format": record.image_format,
-        **pixels,
-        **sums,
-        "labels_sha256": labels,
-        "content_sha256": content_digest(record.source, labels, sums, info),
+        **{name: getattr(record, name) for name in BLOBS},
         "instances": instances,
         "camera": _camera_row(record),
         "origin": _origin_row(record, put),
@@ -51,11 +46,23 @@ def row_from(record: Record, run: str, put: Put) -> dict[str, Any]:
     }
 
 
-def content_digest(source: str, labels: bytes, sums: Mapping[str, bytes | None], info: Mapping[str, Any]) -> bytes:
-    """sha256 over all that a sample is, but where it was made: what two versions of it are compared by."""
-    parts = [source, labels.hex(), *(None if data is None else data.hex() for data in sums.values())]
+def sums_of(record: Record) -> dict[str, Any]:
+    """The row's columns of info and of digests.
+
+    content_sha256 covers all that a sample is but where it was made: by it two versions of a sample are compared.
+    """
+    info = _info_row(record)
+    labels = bytes.fromhex(label_digest(record))
+    sums = {name: None if (data := getattr(record, name)) is None else sha256(data).digest() for name in BLOBS}
     told = {name: value for name, value in info.items() if value is not None}  # an info added later leaves older digests alone
-    return sha256(json.dumps([parts, told], sort_keys=True).encode()).digest()
+    parts = [record.source, labels.hex(), *(None if data is None else data.hex() for data in sums.values()), told]
+    content = sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+    return {
+        **info,
+        **{f"{name}_sha256": data for name, data in sums.items()},
+        "labels_sha256": labels,
+        "content_sha256": content,
+    }
 
 
 def batches_from(rows: Iterable[Mapping[str, Any]]) -> Iterator[Any]:

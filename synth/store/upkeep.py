@@ -104,7 +104,7 @@ def restore(store: Store, ref: Ref, branch: str, message: str) -> int:
         if head == version:
             return head
         there, wanted = set(store.read(head).keys()), set(store.read(version).keys())
-        entry = Entry(message or f"restore {ref}", added=len(wanted - there), replaced=0, removed=len(there - wanted))
+        entry = Entry(message or f"restore {ref}", added=len(wanted - there), removed=len(there - wanted), other_parents=(version,))
         return Change(entry, content=version)
 
     return store._changes.apply(branch, make, lambda: _outlasts_gc(store, version))

@@ -117,6 +117,12 @@ def pieces(fragment: str) -> list[str]:
     return found
 
 
+def keys_of(fragment: str) -> list[str]:
+    """The keys of the samples within what `write_fragment` returned."""
+    found: list[str] = json.loads(fragment)["keys"]
+    return found
+
+
 _ONCE = "was the same command started twice? Nothing was committed; run it once more, alone, to complete what is missing"
 
 
