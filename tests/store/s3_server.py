@@ -6,6 +6,7 @@ Whoever started it holds the other end of stdin, so that the server ends with th
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import random
 import shutil
@@ -17,8 +18,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from obstore.exceptions import BaseError
 
 KEY, SECRET, BUCKET = "synth-tests", "synth-tests-secret", "synth-tests"
 IDENTITIES = {"identities": [{"name": "tests", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}]}
@@ -38,7 +37,7 @@ def environment(url: str) -> dict[str, str]:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """A running server with an empty bucket `BUCKET`; gives its URL."""
+    """A running server with the bucket `BUCKET`; gives its URL."""
     command = [sys.executable, "-m", "tests.store.s3_server"]
     root = Path(__file__).parents[2]
     # A session of its own: Ctrl-C is for pytest, which then closes stdin.
@@ -56,9 +55,8 @@ def serve() -> None:
             ports = free_ports()
             process = start(Path(folder), ports)
             try:
-                url = f"http://127.0.0.1:{ports['s3']}"
-                if ready(process, url):
-                    print(url, flush=True)
+                if ready(process, ports):
+                    print(f"http://127.0.0.1:{ports['s3']}", flush=True)
                     sys.stdin.read()
                     return
             finally:
@@ -102,20 +100,37 @@ def start(folder: Path, ports: dict[str, int]) -> subprocess.Popen[bytes]:
         return subprocess.Popen([program, "-logtostderr", "server", *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
 
 
-def ready(process: subprocess.Popen[bytes], url: str) -> bool:
+def ready(process: subprocess.Popen[bytes], ports: dict[str, int]) -> bool:
     """Wait until an object can be put, which also makes the bucket; False if the server ends before or takes too long."""
-    import obstore
-    from obstore.store import S3Store
-
-    config = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "aws_region": "us-east-1", "aws_endpoint": url}
-    # A put that meets the server before its volumes waits ever longer; one put anew does not.
-    store = S3Store(BUCKET, config=config, client_options={"allow_http": True, "timeout": "2s"}, retry_config={"max_retries": 0})
     end = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(BaseError):
-            obstore.put(store, "ready", b"an empty object would need no volume")
+        # In this order: a put that comes before there is room for it waits for seconds in the server.
+        if has_room(ports["master"]) and takes_puts(ports["s3"]):
             return True
-        time.sleep(0.1)
+        time.sleep(0.05)
+    return False
+
+
+def has_room(port: int) -> bool:
+    """Whether the master at `port` knows its volume server."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+        connection.request("GET", "/dir/status")
+        return bool(json.load(connection.getresponse())["Topology"]["Max"])
+    return False
+
+
+def takes_puts(port: int) -> bool:
+    import obstore
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
+
+    url = f"http://127.0.0.1:{port}"
+    config = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "aws_region": "us-east-1", "aws_endpoint": url}
+    store = S3Store(BUCKET, config=config, client_options={"allow_http": True, "timeout": "5s"}, retry_config={"max_retries": 0})
+    with contextlib.suppress(BaseError):
+        obstore.put(store, "ready", b"an empty object would need no room")
+        return True
     return False
 
 
