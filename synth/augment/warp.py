@@ -62,7 +62,7 @@ class Homography:
     @cached_property
     def src_from_dst(self) -> F64:
         """The inverse (3, 3)."""
-        return np.linalg.inv(self.dst_from_src)
+        return np.asarray(np.linalg.inv(self.dst_from_src), dtype=np.float64)
 
     @cached_property
     def horizon(self) -> float:
