@@ -89,6 +89,7 @@ def _elements(path: Path, root: str, depth: int) -> Iterator[Element]:
     handler = _Handler(root, depth)
     parser = create_parser(forbid_dtd=True)
     parser.setContentHandler(handler)
+    handler.setDocumentLocator(parser)  # which a parser that is fed in pieces does not do itself
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
