@@ -36,7 +36,7 @@ import numpy as np
 from synth.errors import ConfigError, FormatError
 from synth.formats import brush, exports, label_config, reading, writing
 from synth.formats.exports import Draft, Pictures, Point, Shape, listed, mapping
-from synth.formats.reading import Faults, check_box, number, numbers, read_json, text, whole
+from synth.formats.reading import Faults, brief, check_box, number, numbers, read_json, text, whole
 from synth.formats.writing import Session, Shown
 from synth.polygons import rasterise
 from synth.record import Record
@@ -151,7 +151,7 @@ def _size(result: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
     sizes = set()
     for item in result:
         if item.get("image_rotation") not in (None, 0):
-            raise FormatError(f"its picture was turned by {item['image_rotation']} degrees; turn the file and label it again")
+            raise FormatError(f"its picture was turned by {brief(item['image_rotation'])} degrees; turn the file and label it again")
         if item.get("item_index") not in (None, 0):
             raise FormatError("it has several pictures; only tasks with one are read")
         if "original_width" in item or "original_height" in item:
@@ -174,7 +174,7 @@ def _regions(result: Sequence[Mapping[str, Any]], faults: list[str]) -> tuple[li
         try:
             id = text(item.get("id", f"{place}. of the result"), "id")
             if kind not in (*_SHAPES, "keypoint"):
-                raise FormatError(f"a label of type {item.get('type')!r} cannot be kept")
+                raise FormatError(f"a label of type {brief(item.get('type'))} cannot be kept")
             if id in shapes or any(point.id == id for _, point in points):
                 raise FormatError(f"the id '{id}' stands twice")
             found = _labels(item) or labels.get(id, [])
@@ -218,9 +218,9 @@ def _related(result: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
 def _parent(item: Mapping[str, Any], point: Point, shapes: Mapping[str, Shape], related: Mapping[str, set[str]]) -> str | None:
     parent = item.get("parentID")
     if parent:
-        if parent not in shapes:
-            raise FormatError(f"{point}: its parent {parent!r} is no rectangle, polygon, brush or ellipse of the task")
-        return str(parent)
+        if not isinstance(parent, str) or parent not in shapes:
+            raise FormatError(f"{point}: its parent {brief(parent)} is no rectangle, polygon, brush or ellipse of the task")
+        return parent
     near = sorted(related.get(point.id, set()) & shapes.keys())
     if len(near) > 1:
         raise FormatError(f"{point}: it has relations with {len(near)} objects ({', '.join(near)}); it must belong to one")
@@ -282,7 +282,7 @@ def _geometry(shape: Shape, size: tuple[int, int]) -> dict[str, Any]:
     value = shape.value
     if shape.kind == "brush":
         if value.get("format") != "rle":
-            raise FormatError(f"its format is {value.get('format')!r}; only 'rle' can be read")
+            raise FormatError(f"its format is {brief(value.get('format'))}; only 'rle' can be read")
         mask = brush.decode(listed(value.get("rle"), "rle"), width, height)
     elif shape.kind == "polygon":
         ring = np.array([numbers(point, 2, "a point") for point in listed(value.get("points"), "points")]).reshape(-1, 2) / 100 * size
