@@ -61,14 +61,16 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 in hex of everything above but the name, and of the bytes of the files that the scene reads."""
+        """sha256 in hex of everything above but the name, and of the bytes of the files that scene and stages read."""
         files = sorted(digest_of(path) for path in self.sources)  # in an order that does not depend on where they lie
         return digest_of((self.scene, files, self.renderer, list(self.stages.items()), self.seed, self.output, self.keypoint_tolerance))
 
     @property
     def sources(self) -> Mapping[Path, str]:
-        """The files that the scene reads and the licence of each."""
-        found: Mapping[Path, str] = getattr(self.scene, "sources", {})
+        """The files that the scene and the stages read and the licence of each."""
+        found: dict[Path, str] = {}
+        for part in (self.scene, *self.stages.values()):
+            found |= getattr(part, "sources", {})
         return found
 
     @property
@@ -135,6 +137,9 @@ class Generator:
             draft = stage.apply(draft, rng_for(recipe.seed, index, name))
             if draft.instance.shape != draft.image.shape[:2]:
                 raise LabelError(f"stage '{name}' left a {draft.image.shape[:2]} picture with a {draft.instance.shape} instance map")
+        for item in draft.instances:
+            if known.get(item.category.name) != item.category:
+                raise LabelError(f"a stage added '{item.asset}' of category '{item.category.name}', which the scene does not declare")
         return draft
 
     def _origin(self, renderer: Renderer, index: int) -> Origin:

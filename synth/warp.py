@@ -23,7 +23,7 @@ NEAR = 1e-3
 
 _CODES = 65535  # steps of linear light that have an sRGB byte each: fine enough that every byte comes back
 _COARSE_PX = 1024  # what lies beyond the kept window is counted on a canvas of this size
-_SMALL_PX = 128 * 128  # up to this many pixels, 4 x 4 samples a pixel; beyond, 2 x 2
+_SMALL_PX = 64 * 64  # up to this many pixels, 4 x 4 samples a pixel; beyond, 2 x 2
 
 
 # --- linear light -----------------------------------------------------------------------------------------------------
@@ -143,6 +143,12 @@ def _clipped(image_from_layer: F64, polygon: F64) -> F64:
     cut = np.flatnonzero((depth >= 0) != (depth_after >= 0))
     share = (depth[cut] / (depth[cut] - depth_after[cut]))[:, None]
     return np.concatenate([polygon[depth >= 0], polygon[cut] + share * (after[cut] - polygon[cut])])
+
+
+def extent(cutout: Cutout) -> tuple[F64, F64]:
+    """The low and high corner (2,) of what is opaque of a cut-out, px of it."""
+    hull = _of(cutout).hull
+    return hull.min(axis=0), hull.max(axis=0)
 
 
 def outline(cutout: Cutout, image_from_layer: F64) -> F64:

@@ -47,10 +47,10 @@ class CollageRenderer:
     def draw(self, collage: Collage) -> Draft:
         """The collage with what labels are made of, one instance for each layer with a category, in the order of the layers."""
         blank = Draft(collage.background, np.zeros((collage.height, collage.width), dtype=np.int32), ())
-        return paste(blank, collage.layers)
+        return lay(blank, collage.layers)
 
 
-def paste(draft: Draft, layers: Sequence[Layer]) -> Draft:
+def lay(draft: Draft, layers: Sequence[Layer]) -> Draft:
     """The draft with layers over it, back to front: they hide what they cover, and those with a category become its last instances."""
     image, silhouettes = paint(draft.image, layers)
     return annotate_layers(draft, image, layers, silhouettes)
