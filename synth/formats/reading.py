@@ -199,8 +199,9 @@ def read_json(path: Path, keep_nan: bool = False) -> Any:
     """
     data = read_file(path)
     try:
-        value = json.loads(data) if keep_nan else json.loads(data, parse_constant=_no_constant)
-        if b"\\ud" in data or b"\\uD" in data:
+        text = data.decode(json.detect_encoding(data))
+        value = json.loads(text) if keep_nan else json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()  # half a character can be written so, and kept nowhere
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is no JSON: {error}") from error
@@ -223,7 +224,7 @@ def brief(value: Any) -> str:
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = _shorten.maxlong = 80
-_shorten.maxlevel = 2
+_shorten.maxlevel = 3
 
 
 def number(value: Any, what: str) -> float:
@@ -247,9 +248,9 @@ def whole(value: Any, what: str, least: int = 0) -> int:
     return value
 
 
-def text(value: Any, what: str) -> str:
-    """`value` as text that is not empty. Raises FormatError."""
-    if not isinstance(value, str) or not value:
+def text(value: Any, what: str, empty: bool = False) -> str:
+    """`value` as text, which may be `empty` or not. Raises FormatError."""
+    if not isinstance(value, str) or not (value or empty):
         raise FormatError(f"{what} must be text, got {brief(value)}")
     return value
 

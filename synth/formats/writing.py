@@ -218,7 +218,7 @@ class FileNames:
         """The name without an ending: the key, `/` as `__`, without the picture's own ending, other odd characters as %XX."""
         key = record.key
         for ending in (f".{EXTENSION[record.image_format]}", f".{record.image_format}"):
-            if key.lower().endswith(ending):
+            if key.lower().endswith(ending) and len(key) > len(ending):
                 key = key[: -len(ending)]
                 break
         name = quote(key.replace("/", "__"), safe=" ")
@@ -226,8 +226,10 @@ class FileNames:
         mark = hashlib.sha256(record.key.encode()).hexdigest()[:8]
         if len(name) > _LONGEST_NAME:
             name = f"{name[: _LONGEST_NAME - 9]}-{mark}"
-        if name.lower() in self._used:  # some file systems do not tell cases apart
-            name = f"{name}-{mark}"
+        wanted, times = name, 1
+        while name.lower() in self._used:  # some file systems do not tell cases apart
+            name = f"{wanted}-{mark}" if times == 1 else f"{wanted}-{mark}-{times}"
+            times += 1
         self._used.add(name.lower())
         return name
 

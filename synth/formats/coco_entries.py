@@ -1,0 +1,253 @@
+"""COCO's entries from and to our labels: categories, annotations, and what COCO has no field for.
+
+That is kept in an annotation's `attributes` under the names of `OURS`, beside the instance's own attributes; if one of these has such a
+name, all are kept one level deeper, under `attributes`. Only a file that carries our mark is read so: elsewhere the names are anybody's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from synth.errors import ConfigError, FormatError
+from synth.formats.coco_masks import read_mask
+from synth.formats.reading import brief, check_box, check_visibility, number, numbers, text, whole
+from synth.formats.writing import Shown, box_and_area
+from synth.types import F64, Category, Instance, Keypoints, Obb, Rle, SampleInfo
+
+MARK = "synth"  # in `info`: the version of what is kept beside COCO's own fields
+OURS = frozenset({
+    "visible_fraction", "truncated_fraction", "box_full_xyxy", "obb_cxcywha", "mask_full", "area_px", "camera_from_object",
+    "box3d_object_m", "keypoints_xyz_m", "asset", "crowd", "attributes",
+})  # fmt: skip
+_SLACK_PX = 1.0
+
+
+# --- categories -------------------------------------------------------------------------------------------------------
+
+
+def category_entry(number: int, category: Category) -> dict[str, Any]:
+    """A category as COCO writes it; mirror pairs, as the skeleton, by place from 1."""
+    entry: dict[str, Any] = {"id": number, "name": category.name, "supercategory": ""}
+    place = {name: i for i, name in enumerate(category.keypoints, 1)}
+    if category.keypoints:
+        entry["keypoints"] = list(category.keypoints)
+        entry["skeleton"] = [[place[a], place[b]] for a, b in category.skeleton]
+    if category.mirror:
+        entry["mirror"] = [[place[a], place[b]] for a, b in category.mirror]
+    if category.sigmas:
+        entry["sigmas"] = list(category.sigmas)
+    return entry
+
+
+def read_category(entry: Mapping[str, Any], ours: bool) -> Category:
+    """The category of an entry. Raises FormatError."""
+    name = text(entry.get("name"), "name")
+    points = _listed(entry.get("keypoints"), "keypoints")
+    names = tuple(text(point, "the name of a keypoint") for point in points)
+    skeleton = _pairs(entry.get("skeleton"), names, "skeleton")
+    mirror = _pairs(entry.get("mirror"), names, "mirror") if ours else ()
+    sigmas = numbers(entry.get("sigmas", []), None, "sigmas") if ours else []
+    try:
+        return Category(name, names, mirror, skeleton, tuple(sigmas))
+    except ConfigError as error:
+        raise FormatError(str(error)) from error
+
+
+def _pairs(value: Any, names: Sequence[str], what: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for pair in _listed(value, what):
+        ends = [end for end in _listed(pair, what) if isinstance(end, int) and 1 <= end <= len(names)]
+        if len(ends) != 2 or len(pair) != 2:
+            raise FormatError(f"{what} holds {brief(pair)}, which is no pair of its {len(names)} keypoints; they count from 1")
+        pairs.append((names[ends[0] - 1], names[ends[1] - 1]))
+    return tuple(pairs)
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise FormatError(f"{what} must be a list, got {brief(value)}")
+    return value
+
+
+# --- annotations ------------------------------------------------------------------------------------------------------
+
+
+def annotation_entry(one: Shown) -> dict[str, Any]:
+    """An instance that shows, as COCO writes it."""
+    assert one.box_xyxy is not None
+    instance, (x0, y0, x1, y1) = one.instance, one.box_xyxy
+    crowd = int(one.ignored or bool(instance.crowd))
+    entry: dict[str, Any] = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": one.area_px, "iscrowd": crowd, "ignore": int(one.ignored)}
+    if instance.mask is not None:
+        entry["segmentation"] = _rle(instance.mask)
+    points = instance.keypoints
+    if points is not None:
+        entry["keypoints"] = _keypoints(points)
+        entry["num_keypoints"] = int((points.v > 0).sum())
+    obb, box3d = instance.obb, instance.box3d_object_m
+    values = {
+        "visible_fraction": instance.visible_fraction,
+        "truncated_fraction": instance.truncated_fraction,
+        "box_full_xyxy": instance.box_full_xyxy,
+        "obb_cxcywha": None if obb is None else (obb.center_x, obb.center_y, obb.width, obb.height, obb.angle_rad),
+        "mask_full": None if instance.mask_full is None else _rle(instance.mask_full),
+        "area_px": instance.area_px if instance.mask is None else None,  # else it is the mask's
+        "camera_from_object": None if instance.camera_from_object is None else np.asarray(instance.camera_from_object).tolist(),
+        "box3d_object_m": None if box3d is None else np.asarray(box3d).tolist(),
+        "keypoints_xyz_m": None if points is None or points.xyz_m is None else points.xyz_m.tolist(),
+        "asset": instance.asset,
+        "crowd": instance.crowd if one.ignored or instance.crowd is False else None,  # what iscrowd cannot say
+    }
+    attributes = {name: value for name, value in values.items() if value is not None}
+    own = dict(instance.attributes or {})
+    attributes |= {"attributes": own} if OURS & set(own) else own
+    return entry | ({"attributes": attributes} if attributes else {})
+
+
+def read_annotation(entry: Mapping[str, Any], category: Category, size: tuple[int, int], ours: bool) -> Instance:
+    """The instance of an entry in a picture of `size` (width, height). Raises FormatError.
+
+    The box is the entry's, or else the mask's; the area is the mask's, whatever the entry says.
+    """
+    labels: dict[str, Any] = {}
+    crowd, ignored = _flag(entry.get("iscrowd"), "iscrowd"), _flag(entry.get("ignore"), "ignore")
+    attributes = entry.get("attributes")
+    if attributes is not None:
+        own = json_object(attributes, "attributes")
+        if ours:
+            labels |= {_FIELD.get(name, name): _READ[name](own.pop(name), name, size) for name in OURS & set(own) - {"attributes"}}
+            own = json_object(own.pop("attributes"), "attributes") if "attributes" in own else own
+        labels["attributes"] = own or None
+    said = labels.pop("said_crowd", None)
+    labels["crowd"] = said if ours and (ignored or not crowd) else crowd
+    if ignored and not ours:
+        labels["attributes"] = {"ignore": True} | (labels.get("attributes") or {})
+    if entry.get("segmentation") not in (None, []):
+        labels["mask"] = read_mask(entry["segmentation"], size)
+    xyz_m = labels.pop("xyz_m", None)
+    if entry.get("keypoints") not in (None, []):
+        labels["keypoints"] = _read_keypoints(entry["keypoints"], xyz_m, category, size)
+    if entry.get("bbox") not in (None, []):
+        x, y, width, height = numbers(entry["bbox"], 4, "bbox")
+        labels["box_xyxy"] = (x, y, x + width, y + height)
+        check_box(labels["box_xyxy"], size, "bbox", _SLACK_PX)
+    if "mask" in labels:
+        box, area = box_and_area(Instance(category.name, labels["mask"]))
+        labels |= {"area_px": int(area), "box_xyxy": labels.get("box_xyxy", box)}
+    elif "box_xyxy" not in labels and "keypoints" not in labels:
+        raise FormatError("it has neither bbox nor segmentation nor keypoints; say where the object is, or remove it")
+    return Instance(category.name, **labels)
+
+
+def _rle(mask: Rle) -> dict[str, Any]:
+    return {"size": [mask.height, mask.width], "counts": mask.counts.decode("ascii")}
+
+
+def _keypoints(keypoints: Keypoints) -> list[float]:
+    flat: list[float] = []
+    for (x, y), v in zip(keypoints.xy.tolist(), keypoints.v.tolist(), strict=True):
+        flat += (x - 0.5, y - 0.5, v) if v else (0, 0, 0)
+    return flat
+
+
+def _read_keypoints(value: Any, xyz_m: F64 | None, category: Category, size: tuple[int, int]) -> Keypoints:
+    names = category.keypoints
+    if not isinstance(value, list) or len(value) != 3 * len(names):
+        got = f"{len(value)} numbers" if isinstance(value, list) else brief(value)
+        raise FormatError(f"keypoints must be x, y and v of the {len(names)} keypoints that category '{category.name}' names, got {got}")
+    xy = np.zeros((len(names), 2))
+    v = np.zeros(len(names), dtype=np.int32)
+    for i, name in enumerate(names):
+        x, y = (number(one, f"keypoint '{name}'") for one in value[3 * i : 3 * i + 2])
+        v[i] = check_visibility(value[3 * i + 2], f"keypoint '{name}'")
+        if not v[i]:
+            continue
+        xy[i] = x + 0.5, y + 0.5
+        if (xy[i] < -_SLACK_PX).any() or (xy[i] > np.add(size, _SLACK_PX)).any():
+            raise FormatError(f"keypoint '{name}' at {x:g}, {y:g} leaves the {size[0]}x{size[1]} picture; give it v 0 or mend it")
+    if xyz_m is not None and len(xyz_m) != len(names):
+        raise FormatError(f"keypoints_xyz_m has {len(xyz_m)} points, category '{category.name}' {len(names)}")
+    return Keypoints(xy, v, xyz_m)
+
+
+def _flag(value: Any, what: str) -> bool | None:
+    if value is not None and not (isinstance(value, (bool, int)) and value in (0, 1)):
+        raise FormatError(f"{what} must be 0 or 1, got {brief(value)}")
+    return None if value is None else bool(value)
+
+
+# --- what COCO has no field for ---------------------------------------------------------------------------------------
+
+
+def json_object(value: Any, what: str) -> dict[str, Any]:
+    """`value` as an object that JSON can say (NaN it cannot), a copy. Raises FormatError."""
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} must be an object, got {brief(value)}")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what} must be JSON values: {error}") from error
+    return dict(value)
+
+
+def info_entry(info: SampleInfo) -> dict[str, Any]:
+    """What is known of a sample, less its licence, which COCO has a field for."""
+    values = {field.name: getattr(info, field.name) for field in fields(info) if field.name != "licence"}
+    return {name: dict(value) if name == "attributes" else value for name, value in values.items() if value is not None}
+
+
+def read_info(entry: Any, licence: str | None) -> SampleInfo:
+    """What `info_entry` wrote. Raises FormatError."""
+    values = json_object(entry, "info")
+    for name, value in values.items():
+        if name == "classes":
+            values[name] = tuple(text(one, "info: classes", empty=True) for one in _listed(value, "info: classes"))
+        elif name == "attributes":
+            values[name] = json_object(value, "info: attributes")
+        elif name in ("dataset", "split", "group", "annotator"):
+            values[name] = text(value, f"info: {name}", empty=True)
+        else:
+            raise FormatError(f"info holds {brief(name)}, which is not known")
+    return SampleInfo(licence=licence, **values)
+
+
+def _rows(value: Any, width: int, what: str, count: int | None = None) -> F64:
+    rows = _listed(value, what)
+    if count is not None and len(rows) != count:
+        raise FormatError(f"{what} must have {count} rows, got {len(rows)}")
+    return np.reshape([numbers(row, width, what) for row in rows], (-1, width)).astype(np.float64)
+
+
+def _fraction(value: Any, what: str, _: object) -> float:
+    if not 0 <= number(value, what) <= 1:
+        raise FormatError(f"{what} must be in [0, 1], got {brief(value)}")
+    return float(value)
+
+
+def _truth(value: Any, what: str, _: object) -> bool:
+    if not isinstance(value, bool):
+        raise FormatError(f"{what} must be true or false, got {brief(value)}")
+    return value
+
+
+_FIELD = {"obb_cxcywha": "obb", "keypoints_xyz_m": "xyz_m", "crowd": "said_crowd"}
+_READ: Mapping[str, Callable[[Any, str, tuple[int, int]], Any]] = {
+    "visible_fraction": _fraction,
+    "truncated_fraction": _fraction,
+    "box_full_xyxy": lambda value, what, _: tuple(numbers(value, 4, what)),
+    "obb_cxcywha": lambda value, what, _: Obb(*numbers(value, 5, what)),
+    "mask_full": lambda value, what, size: read_mask(value, size, what, empty=True),
+    "area_px": lambda value, what, _: whole(value, what),
+    "camera_from_object": lambda value, what, _: _rows(value, 4, what, 4),
+    "box3d_object_m": lambda value, what, _: tuple(_rows(value, 3, what, 2)),
+    "keypoints_xyz_m": lambda value, what, _: _rows(value, 3, what),
+    "asset": lambda value, what, _: text(value, what, empty=True),
+    "crowd": _truth,
+}

@@ -1,0 +1,102 @@
+"""COCO's three ways to write a mask: polygons, run lengths and compressed run lengths.
+
+They come from outside and pycocotools checks none of it: a compressed text that ends in the middle of a number makes it read beyond.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synth.errors import FormatError
+from synth.formats.reading import brief, numbers, whole
+from synth.types import Index, Rle
+
+_SLACK_PX = 1.0  # tools overshoot the picture by that much
+_LONGEST_OUTLINE_PX = 1 << 22  # pycocotools walks an outline in steps of a fifth of a pixel and keeps them all
+_MOST_CHARACTERS = 7  # of one number in compressed run lengths; 35 bits
+
+
+def read_mask(value: Any, size: tuple[int, int], what: str = "segmentation", empty: bool = False) -> Rle:
+    """The mask of a picture of `size` (width, height) that a COCO segmentation describes; it may be `empty` or not. Raises FormatError.
+
+    Polygons are filled as pycocotools fills them, which is how the format defines them; several are put together.
+    """
+    from pycocotools import mask as coco
+
+    if isinstance(value, dict):
+        mask = _from_runs(value, size, what)
+    elif isinstance(value, list):
+        mask = _from_polygons(value, size, what)
+    else:
+        raise FormatError(f"{what} must be a list of polygons or run lengths, got {brief(value)}")
+    if not empty and not coco.area({"size": [mask.height, mask.width], "counts": mask.counts}):
+        raise FormatError(f"{what} covers no pixel; mend or remove it")
+    return mask
+
+
+def _from_polygons(polygons: list[Any], size: tuple[int, int], what: str) -> Rle:
+    from pycocotools import mask as coco
+
+    width, height = size
+    for number, polygon in enumerate(polygons):
+        where = f"{what}: polygon {number}"
+        flat = numbers(polygon, None, where)
+        if len(flat) < 6 or len(flat) % 2:
+            raise FormatError(f"{where} needs x and y of three or more points, got {len(flat)} numbers")
+        points = np.reshape(flat, (-1, 2))
+        low, high = points.min(axis=0), points.max(axis=0)
+        if (low < -_SLACK_PX).any() or (high > np.add(size, _SLACK_PX)).any():
+            raise FormatError(
+                f"{where}, x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}, leaves the {width}x{height} picture; cut it there"
+            )
+        if np.abs(np.diff(points, axis=0)).max(axis=1).sum() > _LONGEST_OUTLINE_PX:
+            raise FormatError(f"{where}: its outline is longer than {_LONGEST_OUTLINE_PX} px")
+    merged = coco.merge(coco.frPyObjects(polygons, height, width))
+    return Rle(height, width, bytes(merged["counts"]))
+
+
+def _from_runs(value: dict[str, Any], size: tuple[int, int], what: str) -> Rle:
+    from pycocotools import mask as coco
+
+    width, height = size
+    counts = value.get("counts")
+    if value.get("size") != [height, width]:
+        raise FormatError(f"{what}: its size must be [height, width] of the picture, [{height}, {width}], got {brief(value.get('size'))}")
+    if isinstance(counts, str):
+        runs = _uncompressed(counts, what)
+    elif isinstance(counts, list):
+        runs = np.array([min(whole(run, f"{what}: counts"), 1 << 40) for run in counts], dtype=np.intp)
+    else:
+        raise FormatError(f"{what}: counts must be text or a list of whole numbers, got {brief(counts)}")
+    if runs.size == 0 or runs.min() < 0 or runs.sum() != width * height:
+        raise FormatError(f"{what}: counts add up to {runs.sum()} pixels, the {width}x{height} picture has {width * height}")
+    if not runs[1:].all():  # a run of nothing: the same mask is written without
+        ends = np.cumsum(runs)[:-1]
+        places, times = np.unique(ends[ends < width * height], return_counts=True)
+        runs = np.diff(places[times % 2 == 1], prepend=0, append=width * height)
+    elif isinstance(counts, str):
+        return Rle(height, width, counts.encode("ascii"))
+    return Rle(height, width, bytes(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)["counts"]))
+
+
+def _uncompressed(counts: str, what: str) -> Index:
+    """The run lengths of COCO's text: base 32, lowest digit first, the character of a digit is 48 more; 32 more means that another follows.
+    A number is signed by the highest bit of its last digit; from the fourth on it is the difference to the last but one."""
+    try:
+        digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.intp) - 48
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{what}: counts hold a character that no run lengths have: {brief(counts)}") from error
+    if digits.size == 0 or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        raise FormatError(f"{what}: counts are no run lengths or cut short: {brief(counts)}")
+    last = np.flatnonzero(digits & 32 == 0)
+    first = np.concatenate([[0], last[:-1] + 1])
+    place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
+    if place.max() >= _MOST_CHARACTERS:
+        raise FormatError(f"{what}: counts hold a number that is too large: {brief(counts)}")
+    runs = np.add.reduceat((digits & 31) << (5 * place), first)
+    runs -= np.where(digits[last] & 16, np.intp(1) << (5 * (place[last] + 1)), 0)
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs
