@@ -86,8 +86,8 @@ def _elements(path: Path, root: str, depth: int) -> Iterator[Element]:
 
     if path.is_file() and path.stat().st_size > reading.MAX_FILE_BYTES:
         raise FormatError(f"{path} has more than the {reading.MAX_FILE_BYTES} bytes that are read")
-    handler = _Handler(root, depth)
     parser = create_parser(forbid_dtd=True)
+    handler = _Handler(root, depth, parser)
     parser.setContentHandler(handler)
     handler.setDocumentLocator(parser)  # which a parser that is fed in pieces does not do itself
     try:
@@ -113,16 +113,12 @@ def _elements(path: Path, root: str, depth: int) -> Iterator[Element]:
 class _Handler(ContentHandler):
     """Builds the elements at one depth; what lies above is not kept."""
 
-    def __init__(self, root: str, depth: int) -> None:
+    def __init__(self, root: str, depth: int, place: Locator) -> None:
         super().__init__()
-        self.root, self.depth = root, depth
+        self.root, self.depth, self.place = root, depth, place
         self.open: list[Element] = []
         self.done: list[Element] = []
         self.size = self.pending = 0
-        self.place: Locator | None = None
-
-    def setDocumentLocator(self, locator: Locator) -> None:
-        self.place = locator
 
     def grow(self, size: int) -> None:
         """Count bytes that may belong to something not ended yet."""
@@ -143,8 +139,7 @@ class _Handler(ContentHandler):
             self.size = 0
         attributes = dict(attrs.items())
         self._count(_PER_ELEMENT + sum(map(len, attributes.values())))
-        line = self.place.getLineNumber() if self.place is not None else None
-        self.open.append(Element(name, attributes, line or 0))
+        self.open.append(Element(name, attributes, self.place.getLineNumber() or 0))
 
     def characters(self, content: str) -> None:
         self._count(len(content))
