@@ -16,7 +16,8 @@ The format: https://github.com/thodan/bop_toolkit, docs/bop_datasets_format.md (
 - A scene is a group; samples without one come in scenes of 1000.
 
 BOP has no place for the lens distortion, the sample's key and truncated_fraction: `cam_distortion` (k1 k2 p1 p2 k3), `key` and
-`truncated_fraction` stand beside BOP's own keys, which its toolkit passes over.
+`truncated_fraction` stand beside BOP's own keys, which its toolkit passes over. The camera's near plane, which only drawing needs, is not
+kept. WebP pictures, which BOP's readers do not take, are written as PNG.
 """
 
 from __future__ import annotations
