@@ -660,6 +660,14 @@ class Obb:
     height: float
     angle_rad: float
 
+    @property
+    def corners_xy(self) -> F64:
+        """(4, 2) px, clockwise on the screen from the corner where both sides begin."""
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        along, across = np.array([cos, sin]) * self.width / 2, np.array([-sin, cos]) * self.height / 2
+        signs = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+        return np.array([self.center_x, self.center_y]) + signs[:, :1] * along + signs[:, 1:] * across
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instance:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from synth.errors import ConfigError, FormatError
-from synth.types import U8, Bool, Category, Instance, Sample
+from synth.types import F64, U8, Bool, Category, Instance, Sample
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 _BITS = 4  # cv2 takes coordinates in 1/16 px
@@ -28,7 +28,7 @@ def draw(sample: Sample, scale: float = 1.0) -> U8:
     filtered = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     canvas: Any = cv2.resize(sample.image, (width, height), interpolation=filtered)
     categories = {category.name: category for category in sample.categories}
-    shown = [(i, instance) for i, instance in enumerate(sample.instances) if instance.box_xyxy is not None]
+    shown = list(enumerate(sample.instances))
     for i, instance in shown:
         if instance.mask is not None:
             _tint(canvas, instance.mask.decode(), _color(i))
@@ -92,12 +92,22 @@ def _tint(canvas: Any, mask: Bool, color: tuple[int, int, int]) -> None:
     cv2.drawContours(canvas, contours, -1, color, 1, cv2.LINE_AA)
 
 
+def _outline(instance: Instance) -> F64 | None:
+    """(4, 2) corners of the box, or of the rotated one where a person gave only that."""
+    if instance.box_xyxy is not None:
+        x0, y0, x1, y1 = instance.box_xyxy
+        return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+    return None if instance.obb is None else instance.obb.corners_xy
+
+
 def _box_and_name(canvas: Any, instance: Instance, scale: float, color: tuple[int, int, int]) -> None:
     import cv2
 
-    assert instance.box_xyxy is not None
-    x0, y0, x1, y1 = instance.box_xyxy
-    corners = np.array([_cv(p, scale) for p in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))], dtype=np.int32)
+    outline = _outline(instance)
+    if outline is None:
+        return
+    x0, y0 = outline.min(axis=0)
+    corners = np.array([_cv(point, scale) for point in outline.tolist()], dtype=np.int32)
     cv2.polylines(canvas, [corners], True, color, 1, cv2.LINE_AA, _BITS)
     text = instance.category if instance.visible_fraction is None else f"{instance.category} {instance.visible_fraction:.0%}"
     size = 0.38 if canvas.shape[1] < 900 else 0.5

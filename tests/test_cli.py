@@ -64,7 +64,7 @@ def test_log_show_tag(made: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
     assert said(capsys, "tag", "first", "main", f"store={made}") == (0, "first -> v2\n", "")
     code, out, _ = said(capsys, "log", "--store", str(made))
     assert code == 0
-    assert "+3 = 3 samples  [first]" in out
+    assert "+3 = 3 samples  [main, tag first]" in out
     assert "generate scene=tabletop n=3 seed=7" in out
     sheet = tmp_path / "sheet.png"
     code, out, _ = said(capsys, "show", "first", f"store={made}", "--sheet", str(sheet), "--limit", "2")

@@ -40,6 +40,11 @@ class Samples(Sequence[Sample]):
         """`length`: of the whole table; `rows`: the places in it that these are, or None for all. Made by Store.read."""
         self._table, self._objects, self.version, self._length, self._rows, self._maps = table, objects, version, length, rows, maps
 
+    @property
+    def place(self) -> str:
+        """The store they are in: a folder or `s3://bucket/prefix`."""
+        return self._table.files.place
+
     def __len__(self) -> int:
         return self._length if self._rows is None else len(self._rows)
 

@@ -1,0 +1,7 @@
+"""`python -m synth.cli` is `synth`."""
+
+import sys
+
+from synth.cli import main
+
+sys.exit(main())
