@@ -146,6 +146,14 @@ def test_gt_info_as_bop_counts_it(tmp_path: Path, box: tuple[int, int, int, int]
         np.testing.assert_array_equal(stored, mask * np.uint8(255))
 
 
+def test_bbox_obj_is_of_pixels_not_of_geometry(tmp_path: Path) -> None:
+    """A tip that covers no pixel's centre widens box_full_xyxy, but not BOP's box of the silhouette's pixels."""
+    canvas = rectangle(5, 6, 20, 16)
+    instance = replace(drawn(canvas, NOTHING), box_full_xyxy=(3.1, 5.5, 21.9, 16.2))
+    (info,) = written(tmp_path / "out", record("a", instance))["scene_gt_info"]["0"]
+    assert info["bbox_obj"] == bbox_of(canvas, CANVAS)
+
+
 def test_a_hidden_instance_is_kept_with_bops_empty_boxes(tmp_path: Path) -> None:
     instance = drawn(rectangle(5, 6, 20, 16), ~NOTHING)
     files = written(tmp_path / "out", record("a", instance))
@@ -379,6 +387,12 @@ def test_a_foreign_dataset(tmp_path: Path) -> None:
     depth = decode(one).depth_m
     assert depth is not None
     np.testing.assert_allclose(depth, 0.8)
+
+
+def test_the_mask_says_the_box(tmp_path: Path) -> None:
+    scene = foreign(tmp_path / "tiny")
+    changed("scene_gt_info.json", put("3", 0, "bbox_visib", value=[1, 1, 5, 5]))(scene)
+    assert right(tmp_path / "tiny")[0].instances[0].box_xyxy == (0, 10, 30, 20)
 
 
 def test_without_masks_the_boxes_speak(tmp_path: Path) -> None:
