@@ -30,13 +30,13 @@ def reproduce(store: Store, key: str, ref: str | int, recipe_of: Callable[[Mappi
     origin = stored.origin
     if origin is None:
         raise StoreError(f"sample '{key}' is not synthetic: there is nothing to make it from")
-    commit = next((c for c in store.log(ref) if c.run == origin.recipe[:12]), None)
-    if commit is None or not commit.meta.get("config", {}).get("resolved"):
+    meta = store.meta_of(origin.recipe[:12], ref)
+    if meta is None or not meta.get("config", {}).get("resolved"):
         raise StoreError(
             f"sample '{key}': run {origin.recipe[:12]} kept no config (it was made from Python); make its Recipe again there and "
             f"compare label_digest(Generator(recipe)[{origin.index}]) with this sample's"
         )
-    recipe = recipe_of(commit.meta)
+    recipe = recipe_of(meta)
     lines = [f"{key}: scene {origin.scene}, seed {origin.seed}, index {origin.index}"]
     if recipe.digest != origin.recipe:
         lines.append(f"  recipe   differs: {recipe.digest[:12]} now, {origin.recipe[:12]} then; an asset or a default has changed")

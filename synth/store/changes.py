@@ -58,7 +58,8 @@ class Changes:
             check()
             sizes = {f.fragment_id: f.count_rows() for f in data.get_fragments()} if len(change.gone) else {}
             gone = fragments_of(change.gone, sizes)
-            total = data.count_rows() - len(change.gone) + change.entry.added + change.entry.replaced
+            come = change.entry.added + change.entry.replaced if change.content is None else 0
+            total = data.count_rows() - len(change.gone) + come
             properties = self._history.properties(change.entry, branch, heads, total)
             return int(self._table.commit(data, properties, change.new, gone).version)
 

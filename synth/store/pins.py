@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth.errors import ConfigError, StoreCallError, StoreError
 from synth.record import Output
@@ -151,7 +151,7 @@ def pull(samples: Samples, folder: str | Path, pin: Pin | None = None, tell: Cal
         raise StoreCallError(f"a copy is made in a local folder, got {folder}")
     name = f"pull {sha256(repr(samples).encode()).hexdigest()[:12] if pin is None else pin.digest[:12]}"
     if _copied(store, name) is None:
-        _fetch(store, samples, name, tell)
+        _fetch(store, samples, name, tell, _meta(Store.open(samples.place), samples.version))
         store.restore(_PULLING, message=name)
         store.delete_branch(_PULLING)
     if pin is not None and (version := _copied(store, name)) is not None:
@@ -160,12 +160,21 @@ def pull(samples: Samples, folder: str | Path, pin: Pin | None = None, tell: Cal
     return store
 
 
+def _meta(source: Store, version: int) -> dict[str, Any]:
+    """What a copy keeps of where it comes from: the commits, their licences, and all that samples are made again from."""
+    commits = source.log(version)
+    runs = {run: meta for commit in reversed(commits) for run, meta in commit.meta.get("runs", {}).items()}
+    runs |= {commit.run: dict(commit.meta) for commit in reversed(commits) if commit.run and "config" in commit.meta}
+    licences = {what: licence for commit in commits for what, licence in commit.meta.get("licences", {}).items()}
+    return {"pulled": source.provenance(version), "runs": runs, "licences": licences}
+
+
 def _copied(store: Store, name: str) -> int | None:
     """The version that ended the copy `name`."""
     return next((commit.version for commit in store.log() if commit.run == name), None)
 
 
-def _fetch(store: Store, samples: Samples, name: str, tell: Callable[[int], None]) -> None:
+def _fetch(store: Store, samples: Samples, name: str, tell: Callable[[int], None], meta: Mapping[str, Any]) -> None:
     if _PULLING not in store.branches():
         if len(store.read()):
             raise StoreCallError(f"store {store.place} holds other samples; name a new folder for the copy")
@@ -184,6 +193,6 @@ def _fetch(store: Store, samples: Samples, name: str, tell: Callable[[int], None
         for key, content in zip(got["keys"], got["contents"], strict=True):
             if (sum_ := wanted[key]) is not None and sum_.hex() != content:
                 raise StoreError(f"sample {key}: what was read is not what was committed: the store it comes from is damaged")
-        store.commit([fragment], message=name, run=name, meta={}, branch=_PULLING)
+        store.commit([fragment], message=name, run=name, meta=meta, branch=_PULLING)
         there |= dict.fromkeys(got["keys"], b"")
         tell(len(there))

@@ -192,6 +192,14 @@ class Store:
         """The commits that `ref` was made from, newest first."""
         return self._history.log(self.resolve(ref))
 
+    def meta_of(self, run: str, ref: Ref = MAIN) -> Mapping[str, Any] | None:
+        """What the run `run`, which made samples of `ref`, kept with its commit, here or in the store that this one was pulled from."""
+        for commit in self.log(ref):
+            found = commit.meta if commit.run == run else commit.meta.get("runs", {}).get(run)
+            if found is not None:
+                return found
+        return None
+
     def provenance(self, ref: Ref = MAIN) -> dict[str, Any]:
         """Where the samples of `ref` come from, as JSON for exports: this store, the version, its date, its commits, and the licences
         in their meta (`{"licences": {what: licence}}`)."""
