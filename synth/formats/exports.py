@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -46,12 +46,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One labelled point. parent: id of its shape, None if it is tied to nothing."""
+    """One labelled point. parent: id of its shape, None if it is tied to nothing. attributes: of a tied one, they go to its object's
+    attributes under its name."""
 
     id: str
     name: str
     value: Mapping[str, Any]
     parent: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -207,24 +209,22 @@ class Pictures:
             for known in {name.name, name.stem}:
                 self._named.setdefault(known, []).append(name)
 
-    def find(self, addresses: Iterable[str]) -> PurePosixPath:
+    def find(self, addresses: Sequence[str]) -> PurePosixPath:
         """The one file, relative to the folder, that one of `addresses` names: a path, a URL, or Label Studio's `?d=` of local files.
 
-        The whole base name counts first, then that without the mark of an upload, then an ending that only the file has. Of several
-        files of one name, the one that shares most folders with the address. Raises FormatError if there is none, or no single one.
+        The base name counts whole, then without the mark of an upload; each as the file's name, then as that without its ending. Of
+        several files of one name, the one that shares most folders with the address. Raises FormatError if there is none, or no single one.
         """
-        tried = []
         for address in addresses:
-            parts = _parts(address)
-            if not parts:
-                continue
-            tried.append(parts[-1])
-            for name in dict.fromkeys((parts[-1], _UPLOAD_MARK.sub("", parts[-1]))):
-                if found := self._named.get(name):
-                    return self._nearest([one for one in found if one.name == name] or found, parts)
-        if not tried:
+            for parts in _readings(address):
+                for name in (parts[-1], _UPLOAD_MARK.sub("", parts[-1])):
+                    if found := self._named.get(name):
+                        return self._nearest([one for one in found if one.name == name] or found, parts)
+        if not addresses:
             raise FormatError("it does not say where its picture was")
-        raise FormatError(f"its picture '{tried[0]}' is not below {self.folder}; put it there (addresses are not fetched) or set images")
+        raise FormatError(
+            f"its picture {brief(addresses[0])} is not below {self.folder}; put it there (addresses are not fetched) or set images"
+        )
 
     def _nearest(self, found: Sequence[PurePosixPath], parts: Sequence[str]) -> PurePosixPath:
         def shared(path: PurePosixPath) -> int:
@@ -239,16 +239,19 @@ class Pictures:
         return nearest[0]
 
 
-def _parts(address: str) -> list[str]:
-    """The folders and the base name of an address."""
+def _readings(address: str) -> list[list[str]]:
+    """The folders and the base name of an address, as a URL and as it stands, for a file may have any character in its name."""
     if address.startswith("data:"):
         raise FormatError("its picture is inside the file as base64; save it as a picture file")
+    plain = address.replace("\\", "/")
     try:
-        url = urlsplit(address.replace("\\", "/"))
-    except ValueError as error:
-        raise FormatError(f"the picture's address is none: {brief(address)}") from error
-    path = (parse_qs(url.query).get("d") or [""])[0] or unquote(url.path)
-    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        url = urlsplit(plain)
+        local = (parse_qs(url.query).get("d") or [""])[0].replace("\\", "/")
+        paths = [local or unquote(url.path), plain] if local or url.netloc else [plain, unquote(url.path)]
+    except ValueError:
+        paths = [plain]
+    readings = [[part for part in path.split("/") if part not in ("", ".", "..")] for path in paths]
+    return [parts for parts in readings if parts]
 
 
 # --- records ------------------------------------------------------------------------------------------------------------
@@ -334,8 +337,8 @@ def _objects(
                 if not area and shape.kind != "brush":
                     raise FormatError("it covers the centre of no pixel")
             labels = {**drawn, **read_own_labels(shape.own, size)}
-            if shape.attributes:
-                labels["attributes"] = {**labels.get("attributes", {}), **shape.attributes}
+            of_points = {point.name: dict(point.attributes) for point in points.get(shape.id, ()) if point.attributes}
+            labels |= _with_attributes(labels, {**of_points, **shape.attributes})
             if shape.id in points or shape.own.get("keypoints") is False:
                 labels["keypoints"] = _keypoints(points.get(shape.id, []), known[shape.category], size, place)
             yield Instance(shape.category, **labels)
@@ -352,9 +355,14 @@ def _lone_points(
                 raise FormatError("it is tied to no object, as others of its name are; tie it to one")
             if point.parent is None:
                 keypoints = _keypoints([point], known[point.name], size, place)
-                yield Instance(point.name, keypoints=keypoints, **read_own_labels(point.own, size))
+                labels = read_own_labels(point.own, size)
+                yield Instance(point.name, keypoints=keypoints, **{**labels, **_with_attributes(labels, point.attributes)})
         except FormatError as error:
             found.append(f"{point}: {error}")
+
+
+def _with_attributes(labels: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {"attributes": {**labels.get("attributes", {}), **attributes}} if attributes else {}
 
 
 def _keypoints(points: Sequence[Point], category: Category, size: tuple[int, int], place: Place) -> Keypoints:

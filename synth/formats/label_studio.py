@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -182,7 +182,7 @@ def _regions(result: Sequence[Mapping[str, Any]], faults: list[str]) -> tuple[li
                 raise FormatError(f"{kind} {id} has {len(found)} labels; each object must have one")
             value, own = mapping(item.get("value"), "value"), mapping(mapping(item.get("meta"), "meta").get("synth"), "meta.synth")
             if kind == "keypoint":
-                points.append((item, Point(id, found[0], value, None, own)))
+                points.append((item, Point(id, found[0], value, None, about.get(id, {}), own)))
             else:
                 shapes[id] = Shape(id, found[0], kind, value, about.get(id, {}), own)
         except FormatError as error:
@@ -191,8 +191,7 @@ def _regions(result: Sequence[Mapping[str, Any]], faults: list[str]) -> tuple[li
     tied = []
     for item, point in points:
         try:
-            parent = _parent(item, point, shapes, related)
-            tied.append(Point(point.id, point.name, point.value, parent, point.own))
+            tied.append(replace(point, parent=_parent(item, point, shapes, related)))
         except FormatError as error:
             faults.append(str(error))
     return list(shapes.values()), tied

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def _objects(annotations: Mapping[str, Any], faults: list[str]) -> tuple[list[Sh
                 raise FormatError(f"the feature_id '{id}' stands twice")
             own = mapping(one.get("synth"), "synth")
             if "point" in one:
-                points[id] = Point(id, name, mapping(one["point"], "point"), None, own)
+                points[id] = Point(id, name, mapping(one["point"], "point"), None, _answers(one.get("classifications")), own)
                 continue
             kind = next((kind for kind in _KINDS if kind in one), None)
             if kind is None:
@@ -191,8 +191,7 @@ def _objects(annotations: Mapping[str, Any], faults: list[str]) -> tuple[list[Sh
         except FormatError as error:
             faults.append(str(error))
     parents = _parents(annotations, shapes, points, faults)
-    tied = [Point(point.id, point.name, point.value, parents.get(point.id), point.own) for point in points.values()]
-    return list(shapes.values()), tied
+    return list(shapes.values()), [replace(point, parent=parents.get(point.id)) for point in points.values()]
 
 
 def _parents(annotations: Mapping[str, Any], shapes: Mapping[str, Shape], points: Mapping[str, Point], faults: list[str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ def rectangle_mask(x0: int, y0: int, x1: int, y1: int) -> Rle:
     return Rle.encode(mask)
 
 
-_names = st.text("ab é\"<&/%.'", min_size=1, max_size=6)
+_names = st.text("ab é\"<&/%25.'#?", min_size=1, max_size=6)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1e6, 1e6) | _names,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3),

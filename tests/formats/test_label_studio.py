@@ -208,12 +208,13 @@ def test_what_controls_say(tmp_path: Path) -> None:
     items = [
         control("choices", "x", "weather", ["rain", "fog"]), control("textarea", "y", "note", ["hm"]), control("number", "z", "count", 3),
         control("choices", "r", "state", ["full"]), control("choices", "r", "of", ["tea", "milk"]),
+        {**POINT, "parentID": "r"}, control("choices", "p", "sight", ["hidden"]),
     ]  # fmt: skip
     (record,), faults = read(Reader(export(tmp_path, [task(BOX, *items)])))
     assert not faults.total
     assert record.info.classes == ("rain", "fog")
     assert record.info.attributes == {"note": ["hm"], "count": 3}
-    assert record.instances[0].attributes == {"state": "full", "of": ["tea", "milk"]}
+    assert record.instances[0].attributes == {"state": "full", "of": ["tea", "milk"], "rim": {"sight": "hidden"}}
 
 
 def test_which_annotation_counts(tmp_path: Path) -> None:
@@ -253,6 +254,8 @@ def test_nothing_there_is_not_unlabelled(tmp_path: Path) -> None:
         ("https://example.com/x/a%20b.png?sig=1", "a b.png"),
         ("s3://bucket/x/a.png", "x/a.png"),
         ("/image1", "image1.png"),
+        ("a%20b.png", "a%20b.png"),
+        ("a#1.png", "a#1.png"),
         ("../../a.png", "a.png"),
     ],
 )
