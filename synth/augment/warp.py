@@ -158,21 +158,24 @@ class Field:
         return moved, np.ones(len(xy), dtype=np.bool_)
 
     def _newton(self, xy: F64, start: F64) -> tuple[F64, F64]:
-        at, best, least = start.copy(), start.copy(), np.full(len(start), np.inf)
-        for _ in range(40):
-            offset, slope = self._offset(at)
-            miss = at + offset - xy
+        """Newton's method from `start`, with steps halved until they help, since the map has kinks between pixels."""
+        at, share = start.copy(), np.ones(len(start))
+        offset, slope = self._offset(at)
+        miss = at + offset - xy
+        for _ in range(60):
             error = np.abs(miss).max(axis=1, initial=0.0)
-            better = error < least
-            best[better], least[better] = at[better], error[better]
-            if not (least > 1e-9).any():
+            if not (error > 1e-9).any():
                 break
             a, b, c, d = 1 + slope[:, 0, 0], slope[:, 0, 1], slope[:, 1, 0], 1 + slope[:, 1, 1]
-            det = a * d - b * c
-            det = np.where(np.abs(det) < 1e-3, 1e-3, det)
+            det = np.maximum(a * d - b * c, 1e-3)
             step = np.stack([d * miss[:, 0] - b * miss[:, 1], a * miss[:, 1] - c * miss[:, 0]], axis=1) / det[:, None]
-            at = at - np.clip(step, -16, 16)
-        return best, least
+            there = at - np.clip(step, -16, 16) * share[:, None]
+            offset, new_slope = self._offset(there)
+            new_miss = there + offset - xy
+            better = np.abs(new_miss).max(axis=1, initial=0.0) < error
+            at[better], miss[better], slope[better] = there[better], new_miss[better], new_slope[better]
+            share = np.where(better, np.minimum(1.0, 2 * share), share / 2)
+        return at, np.abs(miss).max(axis=1, initial=0.0)
 
     def _offset(self, xy: F64) -> tuple[F64, F64]:
         """Offsets (n, 2) at points (n, 2) and their derivative (n, 2, 2), d offset_i / d xy_j; zero outside the frame."""
