@@ -244,7 +244,7 @@ _READ: Mapping[str, Callable[[Any, str, tuple[int, int]], Any]] = {
     "box_full_xyxy": lambda value, what, _: tuple(numbers(value, 4, what)),
     "obb_cxcywha": lambda value, what, _: Obb(*numbers(value, 5, what)),
     "mask_full": lambda value, what, size: read_mask(value, size, what, empty=True),
-    "area_px": lambda value, what, _: whole(value, what),
+    "area_px": lambda value, what, size: min(whole(value, what), size[0] * size[1]),
     "camera_from_object": lambda value, what, _: _rows(value, 4, what, 4),
     "box3d_object_m": lambda value, what, _: tuple(_rows(value, 3, what, 2)),
     "keypoints_xyz_m": lambda value, what, _: _rows(value, 3, what),

@@ -40,6 +40,8 @@ def _from_polygons(polygons: list[Any], size: tuple[int, int], what: str) -> Rle
     from pycocotools import mask as coco
 
     width, height = size
+    if not polygons:
+        raise FormatError(f"{what} has no polygon; mend or remove it")
     for number, polygon in enumerate(polygons):
         where = f"{what}: polygon {number}"
         flat = numbers(polygon, None, where)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,13 @@ from pycocotools.cocoeval import COCOeval
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats import coco
 from synth.formats.writing import Report
-from synth.record import Output, Record, decode_image, encode
+from synth.record import Output, Record, decode_image
 from synth.store import Store
-from synth.types import Category, Instance, Keypoints, Rle
+from synth.types import Category, Instance, Keypoints, Rle, SampleInfo
+from tests.formats.listed import Listed, record
 from tests.samples import HEIGHT, WIDTH, sample
 
 COUNT = 12
-
-
-@dataclass
-class Listed:
-    """Records without a store."""
-
-    given: Sequence[Record | Exception]
-
-    def __len__(self) -> int:
-        return len(self.given)
-
-    def records(self) -> Iterator[Record]:
-        for record in self.given:
-            if isinstance(record, Exception):
-                raise record
-            yield record
-
-
-def record(index: int = 2, **changes: Any) -> Record:
-    return replace(encode(sample(index), Output("png"), f"run-{index:08d}"), **changes)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +94,15 @@ def test_header(exported: tuple[Store, Path, Report]) -> None:
     store, out, report = exported
     written = json.loads((out / "annotations.json").read_text())
     assert written["categories"] == [
-        {"id": 1, "name": "mug", "supercategory": "", "keypoints": ["handle", "rim"], "skeleton": [[1, 2]]},
+        {
+            "id": 1,
+            "name": "mug",
+            "supercategory": "",
+            "keypoints": ["handle", "rim"],
+            "skeleton": [[1, 2]],
+            "mirror": [[1, 2]],
+            "sigmas": [0.05, 0.1],
+        },
         {"id": 2, "name": "box", "supercategory": ""},
     ]
     assert written["licenses"] == [{"id": 1, "name": "CC0-1.0", "url": ""}]
@@ -127,7 +115,10 @@ def test_header(exported: tuple[Store, Path, Report]) -> None:
     assert origin["versions"] == {"numpy": "2.4", "synth": "0.1"}
     assert sorted(p.name for p in out.iterdir()) == ["annotations.json", "images"]
     assert (report.images, report.annotations, report.left_out_empty) == (COUNT, COUNT, COUNT // 2)
-    assert str(report) == "12 images, 12 annotations; 2 of them marked ignore: seen too little; 6 labels left out: nothing of them shows"
+    assert str(report) == (
+        "12 images, 12 annotations; 2 of them marked ignore: seen too little; 6 labels left out: nothing of them shows; "
+        "the format cannot hold: camera (12)"
+    )
 
 
 def annotations(tmp_path: Path, *records: Record, **options: Any) -> tuple[list[dict[str, Any]], Report]:
@@ -164,7 +155,7 @@ def test_absent_labels_stay_absent(tmp_path: Path) -> None:
     assert report.left_out_empty == 1
 
 
-@pytest.mark.parametrize("key", ["shop/a b", "../../x", ".hidden", "ü#%"])
+@pytest.mark.parametrize("key", ["shop/a b", "../../x", ".hidden", "ü#%", "k" * 300, ".png"], ids=lambda key: key[:20])
 def test_keys_stay_in_the_folder(tmp_path: Path, key: str) -> None:
     coco.Writer(tmp_path / "out").write(Listed([record(key=key)]))
     (written,) = (tmp_path / "out" / "images").iterdir()
@@ -196,19 +187,34 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     ("given", "error", "message"),
     [
         ([record(2), KeyError("broken")], KeyError, "broken"),
-        ([record(2), record(2)], FormatError, "cannot write .*out: File exists .*run-00000002.png"),
         (
             [record(2), record(3, categories=(Category("mug"), Category("box")))],
             LabelError,
             "sample run-00000003: category 'mug' was .* before",
         ),
-        ([record(2, key="k" * 300)], FormatError, "File name too long"),
+        ([record(2), record(3, image=None)], TypeError, "bytes-like"),
     ],
 )
 def test_a_failed_export_leaves_nothing(tmp_path: Path, given: list[Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         coco.Writer(tmp_path / "out").write(Listed(given))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_strict_refuses_what_would_be_lost(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"coco cannot hold camera \(sample run-00000002\); nothing was written"):
+        coco.Writer(tmp_path / "out", strict=True).write(Listed([record()]))
+    assert list(tmp_path.iterdir()) == []
+    coco.Writer(tmp_path / "out", strict=True).write(Listed([record(camera=None)]))
+
+
+def test_licences_of_pictures(tmp_path: Path) -> None:
+    """Each picture's own where it has one; the one that is given for all where not."""
+    given = [record(2, key=name, info=SampleInfo(licence=licence)) for name, licence in (("a", "MIT"), ("b", None), ("c", "CC0-1.0"))]
+    coco.Writer(tmp_path / "out", licences=["CC0-1.0"]).write(Listed(given))
+    written = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [entry["name"] for entry in written["licenses"]] == ["CC0-1.0", "MIT"]
+    assert [image["license"] for image in written["images"]] == [2, 1, 1]
 
 
 @pytest.mark.parametrize(("options", "message"), [({"below": "drop"}, "below must be"), ({"min_visible_fraction": 10}, "must be in")])
