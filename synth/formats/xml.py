@@ -6,12 +6,13 @@ The values of free attributes are text in XML. Here a value that is JSON is that
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.saxutils import escape as _escape
@@ -80,26 +81,36 @@ def stream(path: Path, root: str) -> Iterator[Element]:
     return _elements(path, root, 1)
 
 
+def parse(text: str, root: str, what: str) -> Element:
+    """The element `root` that `text` is. Raises FormatError naming `what`."""
+    (whole,) = _parsed(io.BytesIO(text.encode(errors="replace")), what, root, 0)
+    return whole
+
+
 def _elements(path: Path, root: str, depth: int) -> Iterator[Element]:
+    try:
+        if path.stat().st_size > reading.MAX_FILE_BYTES or not path.is_file():
+            raise FormatError(f"{path} is no file of at most {reading.MAX_FILE_BYTES} bytes")
+        with path.open("rb") as file:
+            yield from _parsed(file, path, root, depth)
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parsed(file: IO[bytes], path: Path | str, root: str, depth: int) -> Iterator[Element]:
     from defusedxml import DefusedXmlException
     from defusedxml.expatreader import create_parser
 
-    if path.is_file() and path.stat().st_size > reading.MAX_FILE_BYTES:
-        raise FormatError(f"{path} has more than the {reading.MAX_FILE_BYTES} bytes that are read")
     parser = create_parser(forbid_dtd=True)
     handler = _Handler(root, depth, parser)
     parser.setContentHandler(handler)
-    handler.setDocumentLocator(parser)  # which a parser that is fed in pieces does not do itself
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                handler.grow(len(chunk))  # of one name or value that does not end
-                parser.feed(chunk)
-                yield from handler.taken()
-            parser.close()
+        while chunk := file.read(_CHUNK):
+            handler.grow(len(chunk))  # of one name or value that does not end
+            parser.feed(chunk)
             yield from handler.taken()
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}") from error
+        parser.close()
+        yield from handler.taken()
     except FormatError as error:
         raise FormatError(f"{path}, line {parser.getLineNumber()}: {error}") from error
     except DefusedXmlException as error:
