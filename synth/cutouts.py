@@ -16,7 +16,7 @@ cannot say stands in a small YAML file, `mug.cutout.yaml`; every key of it is op
     licence: CC0-1.0
     source: where it comes from
 
-`cutouts.yaml` in a folder holds keys for all files in it (no name, mask or keypoints); a file's own come first.
+`cutouts.yaml` in the folder, or else in the one above it, holds keys for all files (no name, mask or keypoints); a file's own come first.
 """
 
 from __future__ import annotations
@@ -108,12 +108,14 @@ def categories_of(files: Iterable[Path]) -> tuple[Category, ...]:
 def read_cutout_info(path: str | Path) -> CutoutInfo:
     """What the files beside a picture say. Raises AssetError naming file and key."""
     picture = Path(path).expanduser().resolve()
-    own, shared = picture.with_name(f"{picture.stem}.cutout.yaml"), picture.with_name(FOLDER_INFO)
-    beside = picture.with_name(f"{picture.stem}.mask.png")
-    return cached_by_file(("cutout info", picture), (own, shared, beside), lambda: _read_info(picture, own, shared, beside), lambda _: 1024)
+    files = tuple(
+        picture.parent / name for name in (f"{picture.stem}.cutout.yaml", FOLDER_INFO, f"../{FOLDER_INFO}", f"{picture.stem}.mask.png")
+    )
+    return cached_by_file(("cutout info", picture), files, lambda: _read_info(picture, *files), lambda _: 1024)
 
 
-def _read_info(picture: Path, own: Path, shared: Path, beside: Path) -> CutoutInfo:
+def _read_info(picture: Path, own: Path, shared: Path, above: Path, beside: Path) -> CutoutInfo:
+    shared = shared if shared.exists() else above.resolve()
     values = _read_yaml(shared, _FOLDER_KEYS) | _read_yaml(own, _KEYS)
     try:
         points: dict[str, tuple[float, float]] = {}

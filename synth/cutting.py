@@ -59,12 +59,13 @@ def cutouts_of(
 
 def save_cutout(folder: str | Path, cutout: Cutout, category: Category) -> Path:
     """Write `<folder>/<category>/<name>.png` and its description, such that `load_cutout` gives it back. Raises AssetError."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
     from PIL import Image
 
     stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in cutout.name)
     picture = Path(folder).expanduser() / "".join(c if c.isalnum() or c in "-_ " else "_" for c in category.name) / f"{stem}.png"
-    known = {name: list(cutout.keypoints_xy[name]) if name in cutout.keypoints_xy else None for name in category.keypoints}
+    points = {name: [round(v, 4) for v in xy] for name, xy in cutout.keypoints_xy.items()}
+    known = {name: points.get(name) for name in category.keypoints}
     values = {
         "name": cutout.name,
         "category": category.name,
@@ -77,7 +78,9 @@ def save_cutout(folder: str | Path, cutout: Cutout, category: Category) -> Path:
     try:
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(cutout.rgba).save(picture)
-        picture.with_suffix(".cutout.yaml").write_text(yaml.safe_dump({k: v for k, v in values.items() if v}, sort_keys=False))
+        picture.with_suffix(".cutout.yaml").write_text(
+            yaml.safe_dump({k: v for k, v in values.items() if v}, sort_keys=False, default_flow_style=None)
+        )
     except OSError as error:
         raise AssetError(f"{picture}: cannot be written: {error.strerror}") from error
     return picture

@@ -21,7 +21,7 @@ LAYERS = [
     {"digest", "geometry", "images"},
     {"meshes", "polygons", "raster", "record", "warp"},
     {"annotate", "assets", "cutouts"},
-    {"cutting", "layout", "placement"},
+    {"cutting", "layout", "placement", "surfaces"},
     {"rig"},
     {"augment", "collage", "formats", "render", "store"},
     {"recipe"},
