@@ -12,7 +12,7 @@ from typing import Any
 from synth.errors import FormatError
 from synth.formats import reading
 from synth.formats.coco_entries import MARK, read_annotation, read_category, read_info
-from synth.formats.reading import Faults, brief, inside, read_json, read_picture, text, whole
+from synth.formats.reading import MAX_PIXELS, Faults, brief, inside, read_json, read_picture, text, whole
 from synth.record import Record
 from synth.types import Category, Instance, SampleInfo
 
@@ -101,7 +101,10 @@ class _File:
             if self._ids[number] > 1:
                 raise FormatError(f"id {number} stands {self._ids[number]} times; each image has its own")
             if "width" in image or "height" in image:
-                size = whole(image.get("width"), "width", 1), whole(image.get("height"), "height", 1)
+                width, height = whole(image.get("width"), "width", 1), whole(image.get("height"), "height", 1)
+                if width * height > MAX_PIXELS:
+                    raise FormatError(f"width {brief(width)} and height {brief(height)} make more than {MAX_PIXELS} pixels")
+                size = width, height
             licence = self._licence(image.get("license"))
             name = _path(text(image.get("file_name"), "file_name"))
             if self._files[name] > 1:

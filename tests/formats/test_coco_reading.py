@@ -130,6 +130,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.0.id", 5, "image 5 ('a.png'): id 5 stands 2 times; each image has its own"),
     ("images.0.width", 21, "image 7 ('a.png'): a.png: the picture is 20x12, its annotation says 21x12"),
     ("images.0.width", -20, "image 7 ('a.png'): width must be a whole number from 1 up, got -20"),
+    ("images.0.width", 10**30, "image 7 ('a.png'): width 1000000000000000000000000000000 and height 12 make more than 268435456 pixels"),
     ("images.0.height", ..., "image 7 ('a.png'): height must be a whole number from 1 up, got None"),
     ("images.0.file_name", "../a.png", "leaves the folder"),
     ("images.0.file_name", "/etc/passwd", "leaves the folder"),
