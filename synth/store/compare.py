@@ -87,15 +87,6 @@ def diff(store: Store, a: Ref, b: Ref) -> Diff:
         kinds["labels"] += [key] * labels
         kinds["pixels"] += [key] * pixels
         kinds["info"] += [key] * (not labels and not pixels)
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    gone, come = (
-        _instances(store.read(version), [*alone, *kinds["labels"]]) for version, alone in zip(versions, (removed, added), strict=True)
-    )
-    for key in sorted(gone.keys() | come.keys()):
-        old_ones, new_ones = gone.get(key, Counter()), come.get(key, Counter())
-        for left, what in ((old_ones - new_ones, "removed"), (new_ones - old_ones, "added")):
-            for (source, category, _), number in left.items():
-                counts.setdefault((source, category), Counter())[f"{what} {key in kinds['labels']}"] += number
     return Diff(
         *versions,
         tuple(added),
@@ -103,18 +94,31 @@ def diff(store: Store, a: Ref, b: Ref) -> Diff:
         tuple(kinds["labels"]),
         tuple(kinds["pixels"]),
         tuple(kinds["info"]),
-        {what: _label_changes(count) for what, count in counts.items()},
+        _label_changes(
+            *(
+                _instances(store.read(version), [*alone, *kinds["labels"]])
+                for version, alone in zip(versions, (removed, added), strict=True)
+            )
+        ),
     )
 
 
-def _label_changes(count: Counter[str]) -> LabelChanges:
-    # In a sample that is in both, one label less and one more of a category are one that changed.
-    changed = min(count["removed True"], count["added True"])
-    return LabelChanges(
-        added=count["added False"] + count["added True"] - changed,
-        removed=count["removed False"] + count["removed True"] - changed,
-        changed=changed,
-    )
+_Of = dict[str, Counter[tuple[str, str, str]]]
+
+
+def _label_changes(before: _Of, after: _Of) -> dict[tuple[str, str], LabelChanges]:
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for key in before.keys() | after.keys():
+        old, new = before.get(key, Counter()), after.get(key, Counter())
+        gone, come = (Counter[tuple[str, str]]() for _ in range(2))
+        for left, into in ((old - new, gone), (new - old, come)):
+            for (source, category, _), number in left.items():
+                into[source, category] += number
+        for what in gone.keys() | come.keys():
+            # In a sample that is in both, one label less and one more of a category are one that changed.
+            changed = min(gone[what], come[what])
+            counts.setdefault(what, Counter()).update(added=come[what] - changed, removed=gone[what] - changed, changed=changed)
+    return {what: LabelChanges(**count) for what, count in counts.items()}
 
 
 def _sums(store: Store, version: int) -> dict[str, tuple[bytes, ...]]:
@@ -127,7 +131,7 @@ def _sums(store: Store, version: int) -> dict[str, tuple[bytes, ...]]:
     return dict(zip(rows["key"].to_pylist(), zip(*(rows[name].to_pylist() for name in names), strict=True), strict=True))
 
 
-def _instances(samples: Samples, keys: Iterable[str]) -> dict[str, Counter[tuple[str, str, str]]]:
+def _instances(samples: Samples, keys: Iterable[str]) -> _Of:
     """Of each sample: its instances as (source, category, digest of all labels)."""
     return {
         record.key: Counter((record.source, instance.category, instance_digest(instance)) for instance in record.instances)
@@ -156,6 +160,8 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
             return head  # it has all of it already
         base = {} if base_version is None else _contents(store, base_version)
         theirs, ours = _contents(store, theirs_version), _contents(store, head)
+        if theirs == base:
+            return head  # it has moved, as by a compaction, but nothing in it has changed
         moved = [key for key in base.keys() | theirs.keys() if base.get(key) != theirs.get(key) and ours.get(key) != theirs.get(key)]
         conflicts = sorted(key for key in moved if ours.get(key) != base.get(key))
         if conflicts and prefer is None:
