@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import IO, Any
 from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.saxutils import escape as _escape
@@ -109,6 +109,8 @@ def _parsed(file: IO[bytes], path: Path | str, root: str, depth: int) -> Iterato
             handler.grow(len(chunk))  # of one name or value that does not end
             parser.feed(chunk)
             yield from handler.taken()
+        if not file.tell():
+            raise FormatError("it is empty")
         parser.close()
         yield from handler.taken()
     except FormatError as error:
@@ -202,16 +204,12 @@ def value_of(text: str) -> Any:
 
 def text_of(value: Any) -> str:
     """The text from which `value_of` makes the same value. Raises LabelError if it is no JSON value."""
-    if isinstance(value, str) and value == value.strip() and _is_text(value_of(value)):
+    if isinstance(value, str) and value == value.strip() and value_of(value) == value:
         return value
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise LabelError(f"an attribute must be a JSON value: {error}") from error
-
-
-def _is_text(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str)
 
 
 def escape(text: str) -> str:
