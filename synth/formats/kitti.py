@@ -126,7 +126,7 @@ def _calibration(camera: Camera) -> str:
     projection = np.zeros((3, 4))
     projection[:, :3] = camera.image_from_camera
     projection[:2, 2] -= 0.5
-    camera_from_laser = [0, -1, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0]
+    camera_from_laser = [0.0, -1, 0, 0, 0, 0, -1, 0, 1, 0, 0, 0]
     lines = {f"P{i}": projection.ravel().tolist() for i in range(4)}
     lines |= {"R0_rect": np.eye(3).ravel().tolist(), "Tr_velo_to_cam": camera_from_laser, "Tr_imu_to_velo": np.eye(3, 4).ravel().tolist()}
     return "".join(f"{name}: {' '.join(f'{value:.12e}' for value in values)}\n" for name, values in lines.items())

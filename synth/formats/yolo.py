@@ -29,7 +29,7 @@ from typing import Any, get_args
 from urllib.parse import quote
 
 import numpy as np
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from synth import polygons
 from synth.annotate import mask_corners

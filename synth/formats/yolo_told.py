@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from synth.errors import FormatError
 from synth.formats.reading import inside, read_file, unique
@@ -68,15 +68,12 @@ def _darknet(path: Path, images: Path | None) -> Description:
     lines = [line.partition("=") for line in decoded(path, _MAX_YAML_BYTES).split("\n") if line.strip()]
     values = {key.strip(): value.strip() for key, _, value in lines}
     root = images or path.parent
-    splits = {
-        split: [values[key].removeprefix("data/")]
-        for key, split in (("train", "train"), ("valid", "val"), ("test", "test"))
-        if values.get(key)
-    }
+    keys = {"train": "train", "valid": "val", "test": "test"}
+    splits: dict[str | None, list[str]] = {split: [values[key].removeprefix("data/")] for key, split in keys.items() if values.get(key)}
     if not splits:
         raise FormatError(f"{path} names no list of pictures (train, valid or test)")
     names = inside(path.parent, values.get("names", "obj.names").removeprefix("data/"))
-    return Description(root, root, _classes(names), None, splits)  # type: ignore[arg-type]
+    return Description(root, root, _classes(names), None, splits)
 
 
 def _classes(path: Path) -> tuple[Category, ...]:
@@ -94,16 +91,15 @@ def _from_yaml(path: Path, root: Path) -> Description:
     shape = _kpt_shape(values.get("kpt_shape"), path)
     layouts = _keypoints(values, shape, len(names), path) if shape else {}
     base = _base(root, values.get("path"))
-    splits = {}
+    splits: dict[str | None, list[str]] = {}
     for name in (*_SPLITS, *(key for key in values if key not in _SPLITS and key not in WORDS)):
         value = values.get(name)
-        places = value if isinstance(value, list) else [value]
         if value in (None, "", "~", "null", []):
             continue
-        if not all(isinstance(place, str) for place in places):
-            if name in _SPLITS:
-                raise FormatError(f"{path}: {name} must be a folder, a list file, or a list of them")
-        elif name in _SPLITS or all(_is_folder(root, base, place) for place in places):
+        places = [place for place in (value if isinstance(value, list) else [value]) if isinstance(place, str)]
+        if name in _SPLITS and (isinstance(value, dict) or (isinstance(value, list) and len(places) != len(value))):
+            raise FormatError(f"{path}: {name} must be a folder, a list file, or a list of them")
+        if name in _SPLITS or (places and all(_is_folder(root, base, place) for place in places)):
             splits[name] = places
     if not splits:
         raise FormatError(f"{path} names no pictures; it needs train, val or test")
