@@ -20,14 +20,14 @@ from tests.samples import BOX, HEIGHT, MUG, WIDTH, full_instance, sample
 class Listed:
     """Records, and errors that come up between them."""
 
-    given: Sequence[Record | Exception]
+    given: Sequence[Record | BaseException]
 
     def __len__(self) -> int:
         return len(self.given)
 
     def records(self) -> Iterator[Record]:
         for record in self.given:
-            if isinstance(record, Exception):
+            if isinstance(record, BaseException):
                 raise record
             yield record
 
