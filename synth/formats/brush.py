@@ -28,7 +28,7 @@ def decode(data: Sequence[int], width: int, height: int) -> Rle:
         packed = np.array(data, np.uint8)
     except (ValueError, TypeError, OverflowError) as error:
         raise FormatError("its run lengths must be whole numbers from 0 to 255") from error
-    if packed.ndim != 1 or any(isinstance(one, bool | float) for one in data):
+    if packed.ndim != 1 or not set(map(type, data)) <= {int}:
         raise FormatError("its run lengths must be whole numbers from 0 to 255")
     bits = np.unpackbits(packed)
     words = width * height * _CHANNELS
@@ -73,11 +73,19 @@ def encode(mask: Rle) -> list[int]:
     starts = np.flatnonzero(np.diff(pixels, prepend=~pixels[:1]))
     runs = np.diff(starts, append=len(pixels)) * _CHANNELS
     parts = [f"{len(pixels) * _CHANNELS:032b}{7:05b}", *(f"{size - 1:04b}" for size in _LENGTHS)]
-    for start, run in zip(starts.tolist(), runs.tolist(), strict=True):
-        word = "1" * 8 if pixels[start] else "0" * 8
-        for length in [*[_LONGEST] * (run // _LONGEST), run % _LONGEST]:
-            if length:
-                index, size = next((i, size) for i, size in enumerate(_LENGTHS) if length <= 1 << size)
-                parts.append(f"1{index:02b}{length - 1:0{size}b}{word}")
+    blocks: dict[tuple[bool, int], str] = {}  # most rows of a region have the runs of others
+    for run in zip(pixels[starts].tolist(), runs.tolist(), strict=True):
+        if run not in blocks:
+            blocks[run] = _run(*run)
+        parts.append(blocks[run])
     digits = np.frombuffer("".join(parts).encode(), np.uint8) - ord("0")
     return np.packbits(digits).tolist()
+
+
+def _run(inside: bool, count: int) -> str:
+    """The bits of `count` equal words."""
+    found = ""
+    for length in [*[_LONGEST] * (count // _LONGEST), *([count % _LONGEST] if count % _LONGEST else [])]:
+        index, size = next((i, size) for i, size in enumerate(_LENGTHS) if length <= 1 << size)
+        found += f"1{index:02b}{length - 1:0{size}b}" + "01"[inside] * 8
+    return found
