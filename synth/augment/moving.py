@@ -15,9 +15,20 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from synth.annotate import mask_corners
 from synth.augment.cameras import look_through, turn_depth, turn_instance, turn_normals
-from synth.augment.warp import CONSTANT, LINEAR, Field, Homography, Warp, grid, pick_nearest, relocate, sample_image, sample_nearest
+from synth.augment.warp import (
+    CONSTANT,
+    LINEAR,
+    Field,
+    Homography,
+    Warp,
+    grid,
+    pick_nearest,
+    relocate,
+    sample_image,
+    sample_nearest,
+    sample_window,
+)
 from synth.geometry import convex_hull
 from synth.types import F32, F64, I32, U8, Bool, Category, Draft, DraftInstance, Window
 
@@ -73,7 +84,7 @@ def _carried(draft: Draft, path: Sequence[Warp], hidden: dict[int, Bool]) -> Dra
     depth = None if draft.depth_m is None else route.pixels(draft.depth_m, np.inf)
     normals = None if draft.normals is None else route.pixels(draft.normals, 0.0)
     items, camera = draft.instances, draft.camera
-    items = tuple(_carry_plane(item, route) for item in items)
+    items = _carry_plane(items, route)
     if not all(isinstance(warp, Homography) for warp in path):
         camera = None  # no K describes the picture; what was measured stays in the frame of the camera that took it
         if sum(warp.mirrors for warp in path) % 2:
@@ -104,7 +115,9 @@ class _Route:
     def trace(self) -> list[F32]:
         """Where each pixel of the last frame lies in every frame on the way, the first one first."""
         if self._traced is None:
-            self._traced = _trace(self.path, grid(0, 0, *self.size))
+            last = self.path[-1]
+            first = last.dense if isinstance(last, Field) else last.sources(grid(0, 0, *self.size))
+            self._traced = [*_trace(self.path[:-1], first), first]
         return self._traced
 
     def pixels(self, array: _Array, outside: float) -> _Array:
@@ -114,6 +127,7 @@ class _Route:
         else:
             moved = pick_nearest(array, self.trace()[0], outside)
         if self._cut_off is not None:
+            moved = moved.copy()
             moved[self._cut_off] = outside
         return moved
 
@@ -125,6 +139,8 @@ class _Route:
         if not self.path:
             return instance
         moved = self.pixels(instance, 0)
+        if hidden:
+            moved = moved.copy()
         for done, mask in hidden.items():
             rest = _Route(self.path[done:])
             bits = mask.view(np.uint8)
@@ -192,22 +208,33 @@ def _trace(path: Sequence[Warp], xy: F32) -> list[F32]:
 # --- one instance -----------------------------------------------------------------------------------------------------
 
 
-def _carry_plane(item: DraftInstance, route: _Route) -> DraftInstance:
-    """Silhouette, outline and keypoints through the maps."""
-    silhouette = carry_window(item.silhouette, route)
-    xy, there = route.points(item.keypoint_xy)
-    if route.homography is not None:
-        outline, _ = route.homography.points(_before_horizon(item.outline_xy, route.homography))
-    else:
-        # What lies on the hull may bend inwards and what lies within may bend outwards: the silhouette itself says where it is now.
-        outline = route.points(item.outline_xy)[0]
-        bits = silhouette.bits
-        if bits.any():
-            corners = mask_corners(bits) + (silhouette.x0, silhouette.y0)
-            middle = corners.mean(axis=0)
-            outline = np.concatenate([outline, corners + np.clip(middle - corners, -0.5, 0.5)])
-        outline = convex_hull(outline)
-    return replace(item, silhouette=silhouette, outline_xy=outline, keypoint_xy=xy, keypoint_front=item.keypoint_front & there)
+def _carry_plane(items: tuple[DraftInstance, ...], route: _Route) -> tuple[DraftInstance, ...]:
+    """Silhouettes, outlines and keypoints through the maps. Points of all instances go together, which is faster."""
+    if not items:
+        return items
+    whole = route.homography
+    outlines = [item.outline_xy if whole is None else before_horizon(item.outline_xy, whole) for item in items]
+    points = [*outlines, *(item.keypoint_xy for item in items)]
+    ends = np.cumsum([len(xy) for xy in points])[:-1]
+    xy, there = route.points(np.concatenate(points))
+    moved, found = np.split(xy, ends), np.split(there, ends)
+    carried = []
+    for i, (item, silhouette) in enumerate(zip(items, carry_windows([item.silhouette for item in items], route), strict=True)):
+        outline, k = moved[i], len(items) + i
+        if whole is None:
+            # What lies on the hull may bend inwards and what lies within may bend outwards: the silhouette itself says where it is now.
+            outline = np.concatenate([outline, _rims(silhouette)])
+        front = item.keypoint_front & found[k]
+        carried.append(replace(item, silhouette=silhouette, outline_xy=outline, keypoint_xy=moved[k], keypoint_front=front))
+    return tuple(carried)
+
+
+def _rims(window: Window) -> F64:
+    """(n, 2) the centres of the first and last pixel of each row of a silhouette."""
+    rows = np.flatnonzero(window.bits.any(axis=1))
+    left = window.bits[rows].argmax(axis=1)
+    right = window.bits.shape[1] - 1 - window.bits[rows, ::-1].argmax(axis=1)
+    return np.stack([np.concatenate([left, right]) + window.x0 + 0.5, np.tile(rows, 2) + window.y0 + 0.5], axis=1)
 
 
 def _mirrored(item: DraftInstance) -> DraftInstance:
@@ -235,56 +262,64 @@ def mirror_order(category: Category, count: int) -> list[int] | None:
     return order
 
 
-def carry_window(window: Window, route: _Route) -> Window:
-    """A silhouette through the maps, frames on the way ignored: it is all the object covers, in the frame or out of it."""
-    whole, bits = route.homography, window.bits
-    if not bits.size:
-        return window
-    rows, columns = bits.shape
+def carry_windows(windows: Sequence[Window], route: _Route) -> list[Window]:
+    """Silhouettes through the maps, frames on the way ignored: each is all the object covers, in the frame or out of it."""
+    whole = route.homography
     if whole is not None and whole.lattice:
-        turned, x0, y0 = relocate(bits, Homography(_after_shift(whole, window), 1, 1))
-        return Window(np.ascontiguousarray(turned), x0, y0, window.beyond_px)
-    width, height = route.size
-    low, high = _reach(route, np.array([[0.0, 0.0], [columns, rows]]) + (window.x0, window.y0))
-    limit = np.array([width, height])
-    held_low, held_high = np.clip(np.floor(low), -limit, 2 * limit), np.clip(np.ceil(high), -limit, 2 * limit)
-    (x0, y0), (x1, y1) = held_low.astype(int).tolist(), held_high.astype(int).tolist()
-    if x1 <= x0 or y1 <= y0:
-        moved = np.zeros((0, 0), dtype=np.bool_)
-    elif whole is not None:
-        inner = Homography(_after_shift(whole, window), x1 - x0, y1 - y0)
-        moved = sample_nearest(bits.view(np.uint8), inner, (x0, y0)).view(np.bool_)
+        return [_relocated(window, whole) for window in windows]
+    boxes = np.array([[(w.x0, w.y0), (w.x0 + w.bits.shape[1], w.y0 + w.bits.shape[0])] for w in windows], dtype=np.float64)
+    reaches = _reaches(route, boxes)
+    limit = np.array(route.size)
+    kept = np.stack([np.floor(reaches[:, 0]), np.ceil(reaches[:, 1])], axis=1)
+    held = np.clip(kept, -limit, 2 * limit)
+    cut = (kept != held).any(axis=(1, 2))
+    frames = held.astype(int).reshape(-1, 4).tolist()
+    return [_carry_window(w, route, tuple(frame), bool(c)) for w, frame, c in zip(windows, frames, cut.tolist(), strict=True)]
+
+
+def _relocated(window: Window, lattice: Homography) -> Window:
+    if not window.bits.size:
+        return window
+    turned, x0, y0 = relocate(window.bits.view(np.uint8), lattice, (window.x0, window.y0))
+    return Window(np.ascontiguousarray(turned).view(np.bool_), x0, y0, window.beyond_px)
+
+
+def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int], cut: bool) -> Window:
+    """One silhouette in the window (x0, y0, x1, y1) of the last frame's canvas; cut: it may reach beyond that."""
+    x0, y0, x1, y1 = frame
+    if not window.bits.size or x1 <= x0 or y1 <= y0:
+        beyond = _beyond(window, route, cut, frame) if window.bits.size and (window.beyond_px or cut) else window.beyond_px
+        return Window(np.zeros((0, 0), dtype=np.bool_), x0, y0, beyond)
+    bits = window.bits.view(np.uint8)
+    if route.homography is not None:
+        moved = sample_window(bits, route.homography, (window.x0, window.y0), frame)
     else:
-        xy = _trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0]
-        moved = pick_nearest(bits.view(np.uint8), xy - np.array([window.x0, window.y0], dtype=np.float32)).view(np.bool_)
-    beyond = 0.0
-    cut = bool((low < held_low).any() or (high > held_high).any())
-    if window.beyond_px or cut:
-        beyond = _beyond(window, route, cut, (x0, y0, x1, y1))
-    return Window(moved, x0, y0, beyond)
+        width, height = route.size
+        if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
+            xy = route.trace()[0][y0:y1, x0:x1]
+        else:
+            xy = _trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0]
+        moved = pick_nearest(bits, xy - np.array([window.x0, window.y0], dtype=np.float32))
+    return Window(moved.view(np.bool_), x0, y0, _beyond(window, route, cut, frame) if window.beyond_px or cut else 0.0)
 
 
-def _after_shift(whole: Homography, window: Window) -> F64:
-    """The matrix for a window's own pixels."""
-    moved = whole.dst_from_src.copy()
-    moved[:, 2] = whole.dst_from_src @ (window.x0, window.y0, 1)
-    return moved
-
-
-def _reach(route: _Route, box: F64) -> tuple[F64, F64]:
-    """Low and high corner (2,) of where the maps take what lies in a box [low, high] (2, 2); some more than needed where they bend."""
+def _reaches(route: _Route, boxes: F64) -> F64:
+    """Where the maps take what lies in boxes (n, 2, 2), low and high corner, as such boxes; some more than needed where maps bend."""
     for warp in route.path if route.homography is None else (route.homography,):
         if isinstance(warp, Field):
             least, most = warp.reach
-            box = np.array([box[0] - most - 1, box[1] - least + 1])
+            boxes = np.stack([boxes[:, 0] - most - 1, boxes[:, 1] - least + 1], axis=1)
         else:
-            (x0, y0), (x1, y1) = box
-            corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-            moved, _ = warp.points(_before_horizon(corners, warp))
-            if not len(moved):
-                return np.zeros(2), np.zeros(2)
-            box = np.array([moved.min(axis=0), moved.max(axis=0)])
-    return box[0], box[1]
+            corners = boxes[:, [0, 0, 1, 1], 0], boxes[:, [0, 1, 0, 1], 1]
+            moved, there = warp.points(np.stack(corners, axis=-1).reshape(-1, 2))
+            moved = moved.reshape(-1, 4, 2)
+            found = np.stack([moved.min(axis=1), moved.max(axis=1)], axis=1)
+            for i in np.flatnonzero(~there.reshape(-1, 4).all(axis=1)):
+                (x0, y0), (x1, y1) = boxes[i]
+                left = warp.points(before_horizon(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), warp))[0]
+                found[i] = (left.min(axis=0), left.max(axis=0)) if len(left) else 0.0
+            boxes = found
+    return boxes
 
 
 def _beyond(window: Window, route: _Route, cut: bool, kept: tuple[int, int, int, int]) -> float:
@@ -303,14 +338,16 @@ def _beyond(window: Window, route: _Route, cut: bool, kept: tuple[int, int, int,
     return (float(area[out].sum()) if cut else 0.0) + window.beyond_px * mean
 
 
-def _before_horizon(polygon: F64, warp: Homography) -> F64:
-    """A convex polygon (n, 2) without what lies behind the horizon of a homography."""
+def before_horizon(polygon: F64, warp: Homography) -> F64:
+    """Points (n, 2), or where some lie behind the horizon of a homography, the corners of what is left of their hull before it."""
     if warp.affine or not len(polygon):
         return polygon
     line = warp.dst_from_src[2]
     height = polygon @ line[:2] + line[2] - 2 * warp.horizon
     if (height > 0).all():
         return polygon
+    polygon = convex_hull(polygon)
+    height = polygon @ line[:2] + line[2] - 2 * warp.horizon
     kept = []
     for i in range(len(polygon)):
         a, b, u, v = polygon[i - 1], polygon[i], height[i - 1], height[i]

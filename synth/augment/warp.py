@@ -69,12 +69,12 @@ class Homography:
         """The third coordinate up to which points have a place."""
         return _NEAR_HORIZON / abs(float(self.src_from_dst[2] @ (self.width / 2, self.height / 2, 1)))
 
-    @property
+    @cached_property
     def affine(self) -> bool:
         """No perspective: parallel lines stay so."""
         return not self.dst_from_src[2, :2].any()
 
-    @property
+    @cached_property
     def mirrors(self) -> bool:
         """It turns left hands into right hands."""
         return bool(np.linalg.det(self.dst_from_src) < 0)
@@ -130,15 +130,20 @@ class Field:
     @cached_property
     def reach(self) -> tuple[F32, F32]:
         """Smallest and largest offset (2,)."""
-        flat = self.offset.reshape(-1, 2)
-        return flat.min(axis=0), flat.max(axis=0)
+        planes = self.offset[..., 0], self.offset[..., 1]
+        return np.array([p.min() for p in planes]), np.array([p.max() for p in planes])
+
+    @cached_property
+    def dense(self) -> F32:
+        """(height, width, 2) where every pixel centre comes from."""
+        return grid(0, 0, self.width, self.height) + self.offset
 
     def sources(self, xy: F32) -> F32:
         """Where in the source the points (h, w, 2) of the new frame come from."""
         import cv2
 
         there = xy - np.float32(0.5)
-        moved = cv2.remap(self.offset, there[..., 0], there[..., 1], LINEAR, borderMode=REPLICATE)
+        moved = cv2.remap(self.offset, there, None, LINEAR, borderMode=REPLICATE)
         return cast(F32, xy + moved)
 
     def points(self, xy: F64) -> tuple[F64, Bool]:
@@ -200,12 +205,13 @@ def _folds(offset: F32) -> bool:
     """Whether the map turns any cell of the pixel grid over or flat."""
     if min(offset.shape[:2]) < 2:
         return False
-    dx, dy = np.diff(offset, axis=1), np.diff(offset, axis=0)
-    worst = np.inf
-    for x in (dx[:-1], dx[1:]):
-        for y in (dy[:, :-1], dy[:, 1:]):
-            worst = min(worst, float(((1 + x[..., 0]) * (1 + y[..., 1]) - x[..., 1] * y[..., 0]).min()))
-    return not worst > 0.02
+    u, v = np.ascontiguousarray(offset[..., 0]), np.ascontiguousarray(offset[..., 1])
+    ux, vx, uy, vy = u[:, 1:] - u[:, :-1] + 1, v[:, 1:] - v[:, :-1], u[1:] - u[:-1], v[1:] - v[:-1] + 1
+    return any(
+        not float((ux[rows] * vy[:, columns] - vx[rows] * uy[:, columns]).min()) > 0.02
+        for rows in (slice(None, -1), slice(1, None))
+        for columns in (slice(None, -1), slice(1, None))
+    )
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -219,30 +225,50 @@ def grid(x0: int, y0: int, width: int, height: int) -> F32:
     return out
 
 
-def relocate(array: _Array, lattice: Homography) -> tuple[_Array, int, int]:
-    """An array (h, w, ...) turned and mirrored by a map that takes pixels to pixels, and the pixel x, y where its corner comes to lie."""
+def relocate(array: _Array, lattice: Homography, at: tuple[int, int] = (0, 0)) -> tuple[_Array, int, int]:
+    """An array (h, w, ...) whose corner lies at pixel `at`, turned and mirrored by a map that takes pixels to pixels, and the pixel x, y
+    where its corner comes to lie."""
+    import cv2
+
     m = lattice.dst_from_src.astype(int)
     height, width = array.shape[:2]
-    corners = np.array([[0, 0], [width, height]]) @ m[:2, :2].T + m[:2, 2]
+    corners = (np.array([[0, 0], [width, height]]) + at) @ m[:2, :2].T + m[:2, 2]
     x0, y0 = corners.min(axis=0)
-    turned: Any = array if m[0, 0] else array.swapaxes(0, 1)
-    turned = turned[:: -1 if m[1].sum() - m[1, 2] < 0 else 1, :: -1 if m[0].sum() - m[0, 2] < 0 else 1]
+    turned: Any = array if m[0, 0] else cv2.transpose(array)
+    flip_x, flip_y = m[0, 0] + m[0, 1] < 0, m[1, 0] + m[1, 1] < 0
+    if flip_x or flip_y:
+        turned = cv2.flip(turned, -1 if flip_x and flip_y else int(flip_x))
     return turned, int(x0), int(y0)
 
 
-def sample_nearest(array: _Array, warp: Homography, origin: tuple[int, int] = (0, 0), outside: float = 0) -> _Array:
+def sample_nearest(array: _Array, warp: Homography, outside: float = 0) -> _Array:
     """An array (h, w, ...) of labels or numbers through a homography: each new pixel takes what its centre came from, and `outside` where
-    that is no pixel. origin: the corner of the window of the new frame that is asked for."""
-    import cv2
-
+    that is no pixel. The array itself if nothing moves."""
     if warp.lattice:
         turned, x0, y0 = relocate(array, warp)
-        return _place(turned, x0 - origin[0], y0 - origin[1], warp.width, warp.height, outside)
-    inverse = shift(-0.5, -0.5) @ warp.src_from_dst @ shift(origin[0] + 0.5, origin[1] + 0.5)
-    flags, size, border = NEAREST | cv2.WARP_INVERSE_MAP, (warp.width, warp.height), (outside,) * 4
+        return _place(turned, x0, y0, warp.width, warp.height, outside)
+    return sample_window(array, warp, (0, 0), (0, 0, warp.width, warp.height), outside)
+
+
+def sample_window(array: _Array, warp: Homography, at: tuple[int, int], window: tuple[int, int, int, int], outside: float = 0) -> _Array:
+    """`sample_nearest` for an array whose corner lies at pixel `at` of the source, in a window (x0, y0, x1, y1) of the new frame."""
+    import cv2
+
+    x0, y0, x1, y1 = window
+    inverse = _moved_origin(warp.src_from_dst, x0 + 0.5, y0 + 0.5, at[0] + 0.5, at[1] + 0.5)
+    flags, size, border = NEAREST | cv2.WARP_INVERSE_MAP, (x1 - x0, y1 - y0), (outside,) * 4
     if warp.affine:
         return cast(_Array, cv2.warpAffine(array, inverse[:2], size, flags=flags, borderMode=CONSTANT, borderValue=border))
     return cast(_Array, cv2.warpPerspective(array, inverse, size, flags=flags, borderMode=CONSTANT, borderValue=border))
+
+
+def _moved_origin(src_from_dst: F64, x_dst: float, y_dst: float, x_src: float, y_src: float) -> F64:
+    """The matrix for points counted from (x_dst, y_dst) in the new frame and from (x_src, y_src) in the source."""
+    m = src_from_dst.copy()
+    m[:, 2] += m[:, 0] * x_dst + m[:, 1] * y_dst
+    m[0] -= m[2] * x_src
+    m[1] -= m[2] * y_src
+    return m
 
 
 def pick_nearest(array: _Array, xy: F32, outside: float = 0) -> _Array:
@@ -250,7 +276,7 @@ def pick_nearest(array: _Array, xy: F32, outside: float = 0) -> _Array:
     import cv2
 
     there = xy - np.float32(0.5)
-    return cast(_Array, cv2.remap(array, there[..., 0], there[..., 1], NEAREST, borderMode=CONSTANT, borderValue=(outside,) * 4))
+    return cast(_Array, cv2.remap(array, there, None, NEAREST, borderMode=CONSTANT, borderValue=(outside,) * 4))
 
 
 def sample_image(image: U8, warp: Warp, interpolation: int = LINEAR, border: int = CONSTANT, fill: tuple[float, ...] = (0, 0, 0)) -> U8:
@@ -260,15 +286,15 @@ def sample_image(image: U8, warp: Warp, interpolation: int = LINEAR, border: int
     import cv2
 
     if isinstance(warp, Field):
-        xy = warp.sources(grid(0, 0, warp.width, warp.height)) - np.float32(0.5)
-        return cast(U8, cv2.remap(image, xy[..., 0], xy[..., 1], interpolation, borderMode=border, borderValue=fill))
+        xy = warp.dense - np.float32(0.5)
+        return cast(U8, cv2.remap(image, xy, None, interpolation, borderMode=border, borderValue=fill))
     if warp.lattice and border == CONSTANT:
         turned, x0, y0 = relocate(image, warp)
         return _place(turned, x0, y0, warp.width, warp.height, fill)
     image, warp = _shrunk(image, warp) if interpolation != NEAREST else (image, warp)
     if warp.lattice and border == CONSTANT:
         return sample_image(image, warp, interpolation, border, fill)
-    inverse = shift(-0.5, -0.5) @ warp.src_from_dst @ shift(0.5, 0.5)
+    inverse = _moved_origin(warp.src_from_dst, 0.5, 0.5, 0.5, 0.5)
     if _covers(image.shape[1], image.shape[0], warp):
         border = REPLICATE  # a pixel whose centre is in the picture mixes with no fill
     flags = interpolation | cv2.WARP_INVERSE_MAP
@@ -310,11 +336,11 @@ def _covers(width: int, height: int, warp: Homography) -> bool:
 
 
 def _place(array: _Array, x0: int, y0: int, width: int, height: int, outside: Any) -> _Array:
-    """A frame of `outside` with the array's corner at (x0, y0)."""
+    """A frame of `outside` with the array's corner at (x0, y0); the array itself if it is that already."""
     rows, columns = array.shape[:2]
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x0 + columns, width), min(y0 + rows, height)
     if (left, top, right, bottom) == (0, 0, width, height):
-        return cast(_Array, array[-y0 : height - y0, -x0 : width - x0].copy(order="C"))
+        return cast(_Array, np.ascontiguousarray(array[-y0 : height - y0, -x0 : width - x0]))
     out = np.empty((height, width, *array.shape[2:]), dtype=array.dtype)
     out[...] = outside
     if left < right and top < bottom:

@@ -167,12 +167,14 @@ def measure(stage: Any, base: Draft, rng: Stream) -> tuple[Measured, Draft]:
 def random_list(seed: int, length: int) -> Chain:
     """A list of transforms, geometric ones and others mixed, all applied."""
     rng = np.random.default_rng(seed)
-    names = [*GEOMETRIC, "GaussianBlur", "RandomBrightnessContrast"]
+    names = [*GEOMETRIC, "GaussianBlur", "CoarseDropout"]
     steps = []
     for _ in range(length):
         name = names[rng.integers(len(names))]
-        params = dict(GEOMETRIC.get(name, {"brightness_limit": 0} if name == "RandomBrightnessContrast" else {}))
-        if "Crop" in name and name != "CropAndPad" or name in ("Resize", "LongestMaxSize", "SmallestMaxSize"):
-            name, params = ("RandomCropFromBorders", GEOMETRIC["RandomCropFromBorders"]) if "Crop" in name else ("RandomScale", {"scale_limit": [-0.2, 0.3]})
+        if "Crop" in name and name != "CropAndPad":  # a list of crops of fixed sides ends with nothing
+            name = "RandomCropFromBorders"
+        elif "Size" in name or name == "Resize":
+            name = "RandomScale"
+        params = {"scale_limit": [-0.2, 0.3]} if name == "RandomScale" else GEOMETRIC.get(name, {})
         steps.append(Albumentations(name, params))
     return Chain(steps)

@@ -34,9 +34,9 @@ def check(measured: Measured, base: Draft, moved: Draft) -> int:
     compared = 0
     for number, (old, new, label) in enumerate(zip(base.instances, moved.instances, sample.instances, strict=True), start=1):
         truth = expected == number
-        assert label.mask is not None and label.keypoints is not None
+        assert label.mask is not None
+        assert label.keypoints is not None
         mask = label.mask.decode()
-        both = measured.known  # at the very border of the source the picture mixes with what is around it
         if truth.sum() >= 400:
             compared += 1
             union = ((truth | mask) & clear).sum()
