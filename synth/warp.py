@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from synth.geometry import convex_hull
 from synth.types import F32, F64, U8, Bool, Cutout, Window
 
 NEAR = 1e-3
@@ -67,7 +66,7 @@ class _Ready:
         # Bilinear samples reach half a pixel beyond the outermost ones.
         self.low = np.array([columns[0], rows[0]]) - 0.5
         self.high = np.array([columns[-1], rows[-1]]) + 1.5
-        self.hull = convex_hull(_edge_points(alpha))
+        self.hull = _hull(_edge_points(alpha))
         full = np.empty(cutout.rgba.shape, dtype=np.float32)
         np.divide(alpha, np.float32(255), out=full[..., 3])
         np.multiply(to_linear(cutout.rgba[..., :3]), full[..., 3:], out=full[..., :3])
@@ -116,6 +115,13 @@ def _edge_points(alpha: U8) -> F64:
             at = alpha.shape[0 if turned else 1] - at if flip else at
             points.append(np.stack([along, at] if turned else [at, along], axis=1))
     return np.concatenate(points)
+
+
+def _hull(points: F64) -> F64:
+    """Corners (m, 2) of the convex hull, in order around it. By OpenCV, which is quick where many points lie on straight edges."""
+    import cv2
+
+    return np.asarray(cv2.convexHull(points.astype(np.float32)).reshape(-1, 2), dtype=np.float64)
 
 
 # --- planes -----------------------------------------------------------------------------------------------------------
