@@ -18,12 +18,14 @@ SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "skeleton")
 
 @dataclass(slots=True)
 class Labels:
-    """categories by name. types: input_type of an attribute by label and name. annotators: by task id, None for all others.
+    """categories by name. tags: labels for whole pictures only. types: input_type of an attribute by label and name. annotators: by task
+    id, None for all others.
 
     declared: whether <meta> lists labels, so that no others may be used.
     """
 
     categories: dict[str, Category] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     annotators: dict[str | None, str] = field(default_factory=dict)
     declared: bool = False
@@ -95,6 +97,9 @@ def _read_labels(
             points.setdefault(parent, []).append(name)
             continue
         labels.declared = True
+        if label.said("type") == "tag":
+            labels.tags.append(name)
+            continue
         labels.categories[name] = Category(name)
         points.setdefault(name, [])
         if (svg := label.find("svg")) is not None and svg.text:
@@ -115,9 +120,10 @@ def _edges(svg: xml.Element, names: Sequence[str]) -> tuple[tuple[str, str], ...
     return tuple((a, b) for a, b in ends if a in names and b in names and a is not None and b is not None)
 
 
-def write_meta(categories: Sequence[Category], types: Mapping[tuple[str, str], str], annotators: Sequence[str]) -> str:
+def write_meta(categories: Sequence[Category], tags: Sequence[str], types: Mapping[tuple[str, str], str], annotators: Sequence[str]) -> str:
     """<meta> of a project with a task for each annotator, numbered from 1, or of a task where there is none."""
-    labels = xml.element("labels", [text for category in categories for text in _label(category, types)])
+    own = [xml.element("label", [xml.element("name", name), xml.element("type", "tag"), xml.element("attributes")]) for name in tags]
+    labels = xml.element("labels", [text for category in categories for text in _label(category, types)] + own)
     if not annotators:
         return xml.element("meta", [xml.element("task", [xml.element("name", "synth"), xml.element("mode", "annotation"), labels])])
     tasks = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -68,9 +69,9 @@ def _record(element: xml.Element, roots: Sequence[Path], labels: Labels, categor
         label = shape.attributes.get("label", "")
         try:
             if shape.tag == "tag":
-                classes.append(_known(label, labels))
+                classes.append(_known(label, [*labels.categories, *labels.tags], labels.declared))
             else:
-                shapes.append(read_shape(shape, _known(label, labels), labels, (picture.width, picture.height)))
+                shapes.append(read_shape(shape, _known(label, labels.categories, labels.declared), labels, (picture.width, picture.height)))
         except (FormatError, LabelError) as error:
             found.append(f"line {shape.line}: {shape.tag} '{label[:40]}': {error}")
     return Record(
@@ -98,15 +99,15 @@ def _find(roots: Sequence[Path], name: str, subset: str) -> Path:
                 path = reading.inside(root, below)
             except FormatError:
                 continue  # a subset may be called as no folder can be
-            if path.is_file():
+            if os.path.isfile(path):  # unlike Path's, it takes a name that is too long for one that is not there
                 return path
     reading.inside(roots[-1], name)
     raise FormatError(f"its picture is missing; looked in {', '.join(map(str, roots))}")
 
 
-def _known(label: str, labels: Labels) -> str:
+def _known(label: str, known: Collection[str], declared: bool) -> str:
     if not label:
         raise FormatError("it has no label")
-    if labels.declared and label not in labels.categories:
-        raise FormatError(f"its label is none of <meta>'s: {', '.join(labels.categories)[:200]}")
+    if declared and label not in known:
+        raise FormatError(f"its label is none of <meta>'s: {', '.join(known)[:200]}")
     return label

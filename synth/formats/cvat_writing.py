@@ -43,6 +43,7 @@ class _Session(writing.Session):
         self._count = 0
         self._types: dict[tuple[str, str], str] = {}  # input_type by label and attribute
         self._annotators: dict[str, int] = {}
+        self._classes: dict[str, None] = {}
 
     def add(self, record: Record, shown: Sequence[Shown]) -> None:
         info = record.info
@@ -55,6 +56,7 @@ class _Session(writing.Session):
         task = self._annotators.setdefault(info.annotator, len(self._annotators) + 1) if info.annotator else None
         taken = [value for one in shown if isinstance(value := (one.instance.attributes or {}).get("group_id"), int)]
         next_group = max(taken, default=0) + 1
+        self._classes |= dict.fromkeys(info.classes or ())
         shapes = [xml.element("tag", label=name, source="manual") for name in info.classes or ()]
         for one in shown:
             parts = self._shapes(one.instance, next_group)
@@ -69,7 +71,8 @@ class _Session(writing.Session):
 
     def close(self) -> None:
         self._part.close()
-        meta = write_meta(list(self.categories.values()), self._types, list(self._annotators))
+        tags = [name for name in self._classes if name not in self.categories]
+        meta = write_meta(list(self.categories.values()), tags, self._types, list(self._annotators))
         with (self.folder / "annotations.xml").open("w", encoding="utf-8") as file:
             file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{meta}\n')
             with Path(self._part.name).open(encoding="utf-8") as part:
