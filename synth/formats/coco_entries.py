@@ -162,19 +162,17 @@ def _read_keypoints(value: Any, xyz_m: F64 | None, category: Category, size: tup
     if not isinstance(value, list) or len(value) != 3 * len(names):
         got = f"{len(value)} numbers" if isinstance(value, list) else brief(value)
         raise FormatError(f"keypoints must be x, y and v of the {len(names)} keypoints that category '{category.name}' names, got {got}")
-    xy = np.zeros((len(names), 2))
-    v = np.zeros(len(names), dtype=np.int32)
+    xy, seen = [], []
     for i, name in enumerate(names):
-        x, y = (number(one, f"keypoint '{name}'") for one in value[3 * i : 3 * i + 2])
-        v[i] = check_visibility(value[3 * i + 2], f"keypoint '{name}'")
-        if not v[i]:
-            continue
-        xy[i] = x + 0.5, y + 0.5
-        if (xy[i] < -_SLACK_PX).any() or (xy[i] > np.add(size, _SLACK_PX)).any():
-            raise FormatError(f"keypoint '{name}' at {x:g}, {y:g} leaves the {size[0]}x{size[1]} picture; give it v 0 or mend it")
+        where = f"keypoint '{name}'"
+        x, y, v = number(value[3 * i], where) + 0.5, number(value[3 * i + 1], where) + 0.5, check_visibility(value[3 * i + 2], where)
+        if v and not (-_SLACK_PX <= x <= size[0] + _SLACK_PX and -_SLACK_PX <= y <= size[1] + _SLACK_PX):
+            raise FormatError(f"{where} at {x - 0.5:g}, {y - 0.5:g} leaves the {size[0]}x{size[1]} picture; mend it or give it v 0")
+        xy.append((x, y) if v else (0.0, 0.0))
+        seen.append(v)
     if xyz_m is not None and len(xyz_m) != len(names):
         raise FormatError(f"keypoints_xyz_m has {len(xyz_m)} points, category '{category.name}' {len(names)}")
-    return Keypoints(xy, v, xyz_m)
+    return Keypoints(np.reshape(xy, (-1, 2)), np.array(seen, dtype=np.int32), xyz_m)
 
 
 def _flag(value: Any, what: str) -> bool | None:

@@ -5,6 +5,7 @@ They come from outside and pycocotools checks none of it: a compressed text that
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from synth.types import Index, Rle
 
 _SLACK_PX = 1.0  # tools overshoot the picture by that much
 _LONGEST_OUTLINE_PX = 1 << 22  # pycocotools walks an outline in steps of a fifth of a pixel and keeps them all
-_MOST_CHARACTERS = 7  # of one number in compressed run lengths; 35 bits
+_RUN_LENGTHS = re.compile("(?:[P-o]{0,6}[0-O])+")  # numbers of up to 7 characters, 35 bits; what follows `O` says that more follows
 
 
 def read_mask(value: Any, size: tuple[int, int], what: str = "segmentation", empty: bool = False) -> Rle:
@@ -23,20 +24,19 @@ def read_mask(value: Any, size: tuple[int, int], what: str = "segmentation", emp
 
     Polygons are filled as pycocotools fills them, which is how the format defines them; several are put together.
     """
-    from pycocotools import mask as coco
-
     if isinstance(value, dict):
-        mask = _from_runs(value, size, what)
+        mask, area = _from_runs(value, size, what)
     elif isinstance(value, list):
-        mask = _from_polygons(value, size, what)
+        mask, area = _from_polygons(value, size, what)
     else:
         raise FormatError(f"{what} must be a list of polygons or run lengths, got {brief(value)}")
-    if not empty and not coco.area({"size": [mask.height, mask.width], "counts": mask.counts}):
+    if not area and not empty:
         raise FormatError(f"{what} covers no pixel; mend or remove it")
     return mask
 
 
-def _from_polygons(polygons: list[Any], size: tuple[int, int], what: str) -> Rle:
+def _from_polygons(polygons: list[Any], size: tuple[int, int], what: str) -> tuple[Rle, int]:
+    """The mask and its pixels."""
     from pycocotools import mask as coco
 
     width, height = size
@@ -56,10 +56,11 @@ def _from_polygons(polygons: list[Any], size: tuple[int, int], what: str) -> Rle
         if np.abs(np.diff(points, axis=0)).max(axis=1).sum() > _LONGEST_OUTLINE_PX:
             raise FormatError(f"{where}: its outline is longer than {_LONGEST_OUTLINE_PX} px")
     merged = coco.merge(coco.frPyObjects(polygons, height, width))
-    return Rle(height, width, bytes(merged["counts"]))
+    return Rle(height, width, bytes(merged["counts"])), int(coco.area(merged))
 
 
-def _from_runs(value: dict[str, Any], size: tuple[int, int], what: str) -> Rle:
+def _from_runs(value: dict[str, Any], size: tuple[int, int], what: str) -> tuple[Rle, int]:
+    """The mask and its pixels."""
     from pycocotools import mask as coco
 
     width, height = size
@@ -74,29 +75,26 @@ def _from_runs(value: dict[str, Any], size: tuple[int, int], what: str) -> Rle:
         raise FormatError(f"{what}: counts must be text or a list of whole numbers, got {brief(counts)}")
     if runs.size == 0 or runs.min() < 0 or runs.sum() != width * height:
         raise FormatError(f"{what}: counts add up to {runs.sum()} pixels, the {width}x{height} picture has {width * height}")
+    area = int(runs[1::2].sum())
     if not runs[1:].all():  # a run of nothing: the same mask is written without
         ends = np.cumsum(runs)[:-1]
         places, times = np.unique(ends[ends < width * height], return_counts=True)
         runs = np.diff(places[times % 2 == 1], prepend=0, append=width * height)
     elif isinstance(counts, str):
-        return Rle(height, width, counts.encode("ascii"))
-    return Rle(height, width, bytes(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)["counts"]))
+        return Rle(height, width, counts.encode("ascii")), area
+    encoded = coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    return Rle(height, width, bytes(encoded["counts"])), area
 
 
 def _uncompressed(counts: str, what: str) -> Index:
     """The run lengths of COCO's text: base 32, lowest digit first, the character of a digit is 48 more; 32 more means that another follows.
     A number is signed by the highest bit of its last digit; from the fourth on it is the difference to the last but one."""
-    try:
-        digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.intp) - 48
-    except UnicodeEncodeError as error:
-        raise FormatError(f"{what}: counts hold a character that no run lengths have: {brief(counts)}") from error
-    if digits.size == 0 or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        raise FormatError(f"{what}: counts are no run lengths or cut short: {brief(counts)}")
+    if not _RUN_LENGTHS.fullmatch(counts):
+        raise FormatError(f"{what}: counts are no run lengths, or cut short: {brief(counts)}")
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.intp) - 48
     last = np.flatnonzero(digits & 32 == 0)
     first = np.concatenate([[0], last[:-1] + 1])
     place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
-    if place.max() >= _MOST_CHARACTERS:
-        raise FormatError(f"{what}: counts hold a number that is too large: {brief(counts)}")
     runs = np.add.reduceat((digits & 31) << (5 * place), first)
     runs -= np.where(digits[last] & 16, np.intp(1) << (5 * (place[last] + 1)), 0)
     runs[1::2] = np.cumsum(runs[1::2])

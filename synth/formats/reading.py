@@ -165,7 +165,7 @@ def _rgb(image: Any, path: Path) -> U8:
 def _whole(data: bytes, kind: str) -> bool:
     """Whether the file has its end, without decoding it."""
     if kind in ("JPEG", "MPO"):
-        return b"\xff\xd9" in data[_jpeg_pixels(data) :]  # some cameras append bytes of their own
+        return data.rfind(b"\xff\xd9") >= _jpeg_pixels(data)  # some cameras append bytes of their own
     if kind == "PNG":
         return b"IEND" in data[-(1 << 12) :]
     return len(data) >= int.from_bytes(data[4:8], "little") + 8  # WebP: a RIFF file says how long it is
@@ -238,6 +238,10 @@ def numbers(values: Any, count: int | None, what: str) -> list[float]:
     """`values` as a list of `count` finite numbers, or of any. Raises FormatError."""
     if not isinstance(values, list) or (count is not None and len(values) != count):
         raise FormatError(f"{what} must be a list of {f'{count} ' if count is not None else ''}numbers, got {brief(values)}")
+    if set(map(type, values)) <= {int, float} and all(
+        abs(value) <= sys.float_info.max for value in values
+    ):  # the usual case, in little time
+        return list(map(float, values))
     return [number(value, what) for value in values]
 
 

@@ -202,7 +202,7 @@ def test_only_a_new_or_empty_folder(tmp_path: Path) -> None:
 
 def test_one_category_has_one_meaning(tmp_path: Path) -> None:
     other = replace(MUG, skeleton=())
-    with pytest.raises(LabelError, match="sample b: category 'mug' was .* before and is .* here"):
+    with pytest.raises(LabelError, match=r"sample b: category 'mug' was .* before and is .* here"):
         writer(tmp_path / "out").write(Listed([bare(), bare(key="b", categories=(other,))]))
 
 
