@@ -231,6 +231,8 @@ def _carry_plane(items: tuple[DraftInstance, ...], route: _Route) -> tuple[Draft
 
 def _rims(window: Window) -> F64:
     """(n, 2) the centres of the first and last pixel of each row of a silhouette."""
+    if not window.bits.any():
+        return np.zeros((0, 2))
     rows = np.flatnonzero(window.bits.any(axis=1))
     left = window.bits[rows].argmax(axis=1)
     right = window.bits.shape[1] - 1 - window.bits[rows, ::-1].argmax(axis=1)

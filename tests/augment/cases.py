@@ -125,11 +125,18 @@ class Measured:
         rows, columns = slice(row - 1, row + 2), slice(column - 1, column + 2)
         if min(row, column) < 1 or self.known[rows, columns].shape != (3, 3) or not self.known[rows, columns].all():
             return None
+        near = self.source[rows, columns]
+        bend = max(np.abs(np.diff(near, 2, axis=0)).max(), np.abs(np.diff(near, 2, axis=1)).max())
+        if bend > 0.3:  # a kink of a piecewise map: one pixel's picture cannot tell where in it the kink lies
+            return None
         for dy, dx in ((-1, -1), (-1, 1), (1, -1), (1, 1)):  # the triangles around that pixel's centre: linear in each
             for first in ((dy, 0), (0, dx)):
                 ends = [first, (dy, dx)]
                 here = self.source[row, column]
                 sides = np.array([self.source[row + y, column + x] - here for y, x in ends]).T
+                least, most = sorted(np.linalg.svd(sides, compute_uv=False))
+                if least < 0.3 * most:  # squeezed so much that the measure's own error decides
+                    continue
                 share = np.linalg.solve(sides, xy - here)
                 if (share > -0.02).all() and share.sum() < 1.02:
                     step = share @ np.array([[x, y] for y, x in ends])
@@ -176,5 +183,6 @@ def random_list(seed: int, length: int) -> Chain:
         elif "Size" in name or name == "Resize":
             name = "RandomScale"
         params = {"scale_limit": [-0.2, 0.3]} if name == "RandomScale" else GEOMETRIC.get(name, {})
-        steps.append(Albumentations(name, params))
+        # A wide blur bends the waves at the border, where it has nothing to average.
+        steps.append(Albumentations(name, {"blur_limit": [3, 3]} if name == "GaussianBlur" else params))
     return Chain(steps)
