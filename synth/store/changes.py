@@ -39,11 +39,11 @@ class Changes:
     def __init__(self, table: Table, history: History) -> None:
         self._table, self._history = table, history
 
-    def apply(self, branch: str, make: Make, check: Callable[[], None] = lambda: None) -> int:
+    def apply(self, branch: str, make: Make) -> int:
         """Commit what `make` makes of the newest version of `branch`; returns the new version, or the one that `make` found.
 
-        `make` is called again whenever another writer was first, so it must only look and calculate. `check` is called when the content
-        is there but not yet a commit, and may raise. Raises StoreError.
+        `make` is called again whenever another writer was first, so it must only look and calculate. Who gives `content` must hold that
+        version (held.py). Raises StoreError.
         """
 
         def once() -> int:
@@ -55,7 +55,6 @@ class Changes:
             if isinstance(change, int):
                 return change
             data = self._stand_on(head if change.content is None else change.content, heads, newest)
-            check()
             sizes = {f.fragment_id: f.count_rows() for f in data.get_fragments()} if len(change.gone) else {}
             gone = fragments_of(change.gone, sizes)
             come = change.entry.added + change.entry.replaced if change.content is None else 0
@@ -110,14 +109,19 @@ class Changes:
             raise Conflict(f"store {self._table.files.place} cannot commit: other writers were faster; run the same command once more")
 
     def _patiently(self, once: Callable[[], _T]) -> _T:
-        end, wait_s = time.monotonic() + _PATIENCE_S, 0.01
+        end, wait_s, seen = time.monotonic() + _PATIENCE_S, 0.01, -1
         while True:
             try:
                 return once()
             except (Conflict, Gone) as error:
-                # Gone: gc took away a step between looking and changing.
                 if time.monotonic() > end:
                     raise StoreError(str(error)) from error
+                if isinstance(error, Gone):
+                    # Others committed and gc took away what this was looking at; unless nobody did, then it is lost.
+                    latest = self._table.latest()
+                    if latest == seen:
+                        raise
+                    seen = latest
             time.sleep(wait_s * random.uniform(0.5, 1.5))  # not a sample's number: it only spreads writers out
             wait_s = min(wait_s * 2, 1.0)
 

@@ -13,6 +13,7 @@ from synth.digest import instance_digest
 from synth.errors import ConfigError, StoreError
 from synth.record import Output, Record
 from synth.store.changes import Change, rows_of
+from synth.store.held import held
 from synth.store.history import Commit, Entry
 
 if TYPE_CHECKING:
@@ -151,10 +152,11 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
         raise ConfigError(f"merge: prefer must be 'source' or 'target', got '{prefer}'")
     theirs_version = store.resolve(source)
     written: dict[tuple[str, ...], list[str]] = {}
-    outcome = Merged(None, 0, 0, 0, ())
+    outcome = nothing = Merged(None, 0, 0, 0, ())
 
     def make(data: Any, head: int) -> Change | int:
         nonlocal outcome
+        outcome = nothing  # again: another may have merged meanwhile
         base_version = store._history.common(head, theirs_version)
         if base_version == theirs_version:
             return head  # it has all of it already
@@ -186,10 +188,10 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
         gone = rows_of(data, go)["_rowaddr"].to_numpy().astype(np.uint64)
         return Change(entry, new, gone)
 
-    before = store.resolve(into)
-    version = store._changes.apply(into, make)
-    if version == before and outcome.commit is None and not (outcome.added or outcome.replaced or outcome.removed):
-        return outcome
+    with held(store._table, theirs_version):
+        version = store._changes.apply(into, make)
+    if outcome is nothing:
+        return nothing
     return Merged(store._commit_of(version), outcome.added, outcome.replaced, outcome.removed, outcome.conflicts)
 
 

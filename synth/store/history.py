@@ -13,13 +13,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 from synth.errors import ConfigError, StoreCallError, known_names
 from synth.store.files import Files
 from synth.store.objects import Objects
-from synth.store.table import Gone, Table
+from synth.store.table import MAKING, Gone, Table
 
 MAIN = "main"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
@@ -75,19 +74,28 @@ class History:
 
     def look(self) -> tuple[dict[str, int], int]:
         """Each branch and its newest version, and the newest version of all, as they were at one moment."""
-        backwards = self._backwards()
-        latest = next(backwards)
-        return self._told(chain([latest], backwards))[0], latest
+        heads, _, latest = self._told()
+        return heads, latest
 
     def teller(self) -> int:
         """The version that tells the branches: the newest that is no step."""
-        return self._told(self._backwards())[1]
+        return self._told()[1]
 
-    def _told(self, backwards: Iterator[int]) -> tuple[dict[str, int], int]:
-        for version in backwards:
+    def _told(self) -> tuple[dict[str, int], int, int]:
+        while True:
+            latest = self._table.latest()
+            try:
+                return *self._told_by(latest), latest
+            except Gone:
+                if self._table.latest() == latest:
+                    raise
+
+    def _told_by(self, latest: int) -> tuple[dict[str, int], int]:
+        for version in self._backwards(latest):
             properties = self._table.properties(version)
             if properties is None:
-                continue
+                # gc leaves what tells and what is newer, so others have come since. Older ones tell what is no longer true.
+                raise Gone(f"store {self._files.place}: version {version} is not there; restore it from a copy")
             if "heads" in properties:
                 own = {properties["branch"]: version} if "branch" in properties else {}
                 return {**json.loads(properties["heads"]), **own}, version
@@ -95,15 +103,13 @@ class History:
                 return {MAIN: version}, version
         raise Gone(f"store {self._files.place} has no commit; restore it from a copy")
 
-    def _backwards(self) -> Iterator[int]:
-        latest = self._table.latest()
+    def _backwards(self, latest: int) -> Iterator[int]:
         yield latest  # nearly always the one; listing them all is slow on object storage
         yield from (version for version in reversed(self._table.versions()) if version < latest)
 
     def tags(self) -> dict[str, int]:
         """Each tag and its version."""
-        with self._table.errors("list its tags"):
-            return {name: int(tag["version"]) for name, tag in sorted(self._table.at().tags.list().items())}
+        return {name: version for name, version in self._table.tags().items() if not name.startswith(MAKING)}
 
     def resolve(self, ref: str | int) -> int:
         """The version of `ref`: a branch, a tag, or the number of a commit. Raises StoreCallError with the known ones."""
@@ -163,19 +169,31 @@ class History:
         return {"heads": _heads(heads, "")}
 
     def _record_name(self, version: int) -> str | None:
-        return (self._table.properties(version) or {}).get("record")
+        properties = self._table.properties(version)
+        if properties is None:  # a commit that did not know its parent's record would have no history
+            raise Gone(f"store {self._files.place}: version {version} is not there")
+        return properties.get("record")
 
     def record(self, version: int, digest: str | None = None) -> dict[str, Any]:
         """What the commit `version` says; digest: of its record, where a child has told it."""
         if digest is None:
             properties = self._table.properties(version)
             if properties is None:
-                raise Gone(f"store {self._files.place}: version {version} is not there")
+                return self._removed(version)
             digest = properties.get("record")
             if digest is None:
                 return self._first_schema(version, properties)
         record: dict[str, Any] = self._objects.get(digest)
         return record
+
+    def _removed(self, version: int) -> dict[str, Any]:
+        """The record of a commit that gc has removed: a later one knows it."""
+        for head in self.heads().values():
+            if head > version:
+                for number, record in self.walk(head):
+                    if number == version:
+                        return record
+        raise Gone(f"store {self._files.place}: version {version} is not there")
 
     def _first_schema(self, version: int, properties: Mapping[str, str]) -> dict[str, Any]:
         """The record of a commit by schema version 1, which wrote everything into the properties."""

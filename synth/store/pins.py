@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth.errors import ConfigError, StoreCallError, StoreError
 from synth.record import Output
+from synth.store.held import held
 from synth.store.history import PIN
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def make(store: Store, ref: Ref, where: str | None) -> Pin:
 
 def _spare(store: Store, pin: Pin, version: int) -> None:
     if pin.tag not in store._history.tags():
-        with store._table.errors("keep a pin"):
-            store._table.at(version).tags.create(pin.tag, version)
+        with held(store._table, version):
+            store._table.tag(pin.tag, version)
 
 
 def open_pin(pin: Pin | str | Path, store: Store | str | Path | None = None) -> Samples:

@@ -19,6 +19,7 @@ from synth.record import Map, Output, Record
 from synth.store import mark, writing
 from synth.store.changes import Change, Changes
 from synth.store.files import files_at, probe
+from synth.store.held import held
 from synth.store.history import MAIN, PIN, Commit, Entry, History
 from synth.store.objects import Objects
 from synth.store.samples import Samples
@@ -154,7 +155,8 @@ class Store:
                 raise StoreCallError(f"store {self.place}: branch '{name}' is there, at version {heads[name]}; choose another name")
             return None if name in heads else {**heads, name: version}
 
-        self._changes.move(add)
+        with held(self._table, version):
+            self._changes.move(add)
 
     def delete_branch(self, name: str) -> None:
         """End a branch; gc frees what only it had. Raises StoreCallError if there is none, or for main."""
@@ -174,15 +176,18 @@ class Store:
         if known.get(name, version) != version:
             raise StoreCallError(f"store {self.place}: tag '{name}' is there and names version {known[name]}; choose another name")
         if name not in known:
-            with self._table.errors(f"be tagged '{name}'"):
-                self._table.at(version).tags.create(name, version)
+            with held(self._table, version):
+                self._name(name, version)
+
+    def _name(self, tag: str, version: int) -> None:
+        if not self._table.tag(tag, version) and (there := self._history.tags().get(tag)) != version:
+            raise StoreCallError(f"store {self.place}: tag '{tag}' is there and names version {there}; choose another name")
 
     def delete_tag(self, name: str) -> None:
         """Take a name away; gc may then free what it named. Raises StoreCallError if there is none."""
         if name not in self._history.tags():
             raise StoreCallError(f"store {self.place}: no tag '{name}'; known: {', '.join(self.tags()) or 'none'}")
-        with self._table.errors(f"lose its tag '{name}'"):
-            self._table.at().tags.delete(name)
+        self._table.untag(name)
 
     def tags(self) -> dict[str, int]:
         """Each tag and its version, without those that pins leave."""
@@ -315,8 +320,8 @@ class Store:
         return merge(self, source, into, prefer, message)
 
     def gc(self, keep: timedelta = timedelta(days=30)) -> Freed:
-        """Join small fragments, and free versions older than `keep` that no branch, tag or pin names. Safe beside readers of named versions
-        and beside writers."""
+        """Join small fragments, and free versions that no branch, tag or pin names, nor was the newest of a branch for `keep`. Safe beside
+        readers of named versions and beside writers."""
         from synth.store.upkeep import collect
 
         self._writable()

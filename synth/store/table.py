@@ -15,8 +15,10 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,9 @@ from synth.errors import StoreError
 from synth.store.files import Files
 from synth.store.stream import STORAGE_VERSION, Stream
 
+MAKING = "pin.making."  # begins tags that are there for a moment, while another is made
 _NAME = "samples.lance"
+_TRIES = 10
 _used = False
 _forked = False
 
@@ -55,7 +59,7 @@ class Conflict(StoreError):
 
 
 class Gone(StoreError):
-    """The version is not there: there never was one, or gc has removed it."""
+    """A version or its files are not there: there never was one, or gc has removed it."""
 
 
 @contextmanager
@@ -75,13 +79,19 @@ def lance_errors(what: str) -> Iterator[None]:
         text = str(error)
         if re.search(r"commit conflict|incompatible with concurrent|preempted by concurrent", text):
             raise Conflict(f"{what}: other writers were faster, again and again; run the same command once more") from error
+        if re.match(r"Not found|Ref not found|Version not found|Dataset at path .* was not found", text):
+            raise Gone(f"{what}: {_plain(text)}") from error
         if re.search(r"No space left|os error 28|File too large|os error 27|Disk quota", text):
             cause = "the disk is full; what was committed before is whole; free some space and run the same command again"
         elif re.search(r"Permission denied|os error 13|Read-only file system|os error 30", text):
             cause = "it is not writable for this user; choose another store or change its permissions"
         else:
-            cause = re.sub(r", (/\S*?\.rs:\d+:\d+)|\s+", " ", text).strip()
+            cause = _plain(text)
         raise StoreError(f"{what}: {cause}") from error
+
+
+def _plain(text: str) -> str:
+    return re.sub(r", (/\S*?\.rs:\d+:\d+)|\s+", " ", text).strip()
 
 
 class _Handles(threading.local):
@@ -141,14 +151,30 @@ class Table:
 
     def versions(self) -> list[int]:
         """The numbers of all versions that are there, ascending."""
-        with self.errors("list its versions"):
-            return sorted(int(v["version"]) for v in self._opened().versions())
+        return sorted(self.times())
+
+    def times(self) -> dict[int, datetime]:
+        """The versions that are there, and when each was made, UTC."""
+        listed = self._listed("versions", lambda: self._opened().versions())
+        return {int(v["version"]): v["timestamp"].astimezone(UTC) for v in listed}  # Lance gives local time without saying so
+
+    def _listed(self, what: str, look: Callable[[], Any]) -> Any:
+        for _ in range(_TRIES):
+            with suppress(Gone), self.errors(f"list its {what}"):
+                return look()  # Gone: one was deleted between its listing and its reading
+        raise StoreError(f"store {self.files.place}: its {what} change too fast to be listed; try again")
 
     def at(self, version: int | None = None) -> Any:
         """The Lance dataset at `version`, or as it is now. Raises Gone if there is no such version."""
+        while version is None:
+            latest = self.latest()
+            try:
+                return self.at(latest)
+            except Gone:
+                if self.latest() == latest:  # else a newer one came and gc took this one, in between
+                    raise
         with self.errors("be opened"):
             opened, own = self._opened(), self._own
-            version = int(opened.latest_version) if version is None else version
             if own.checkout is None or own.checkout.version != version:
                 try:
                     own.checkout = opened.checkout_version(version)
@@ -178,6 +204,29 @@ class Table:
                     return None
                 raise
         return dict(transaction.transaction_properties or {}) if transaction is not None else {}
+
+    # --- tags ---------------------------------------------------------------------------------------------------------
+
+    def tags(self) -> dict[str, int]:
+        """Each tag and its version."""
+        listed = self._listed("tags", self._opened().tags.list)
+        return {name: int(tag["version"]) for name, tag in sorted(listed.items())}
+
+    def tag(self, name: str, version: int) -> bool:
+        """Name a version, and say whether `name` was free. Of many at once, one gets True, which Lance alone does not see to."""
+        made = f"{MAKING}{uuid.uuid4().hex}"
+        with self.errors(f"be tagged '{name}'"):
+            tags = self._opened().tags
+            tags.create(made, version)
+            try:
+                return self.files.create(_tag(name), self.files.read(_tag(made)) or b"")
+            finally:
+                tags.delete(made)
+
+    def untag(self, name: str) -> None:
+        """Take a name away."""
+        with self.errors(f"lose its tag '{name}'"):
+            self._opened().tags.delete(name)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -231,7 +280,10 @@ class Table:
     def missing(self, fragments: Iterable[str]) -> list[str]:
         """The data files of written fragments that are not there."""
         names = [f"{_NAME}/data/{file['path']}" for text in fragments for file in json.loads(text)["files"]]
-        return [name for name in names if not self.files.exists(name)]
+        if self.files.local is not None:
+            return [name for name in names if not self.files.exists(name)]
+        there = set(self.files.list(f"{_NAME}/data")) if names else set()  # to ask for one is to read all of it
+        return [name for name in names if name not in there]
 
     def discard(self, fragments: Iterable[str]) -> None:
         """Delete the data files of written fragments that no version will have."""
@@ -254,6 +306,10 @@ class Table:
                 return stream.end()
         finally:
             stream.abort()
+
+
+def _tag(name: str) -> str:
+    return f"{_NAME}/_refs/tags/{name}.json"
 
 
 def fragments_of(rows: npt.NDArray[np.uint64], sizes: Mapping[int, int]) -> dict[int, str | None]:

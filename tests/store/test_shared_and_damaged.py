@@ -157,7 +157,8 @@ def test_no_right_to_write() -> None:
         assert made.startswith(f"no store can be made at {place}/new: cannot write")
         assert "Permission denied" in made
         assert written.startswith(f"store {place}/s cannot take samples: it is not writable for this user")
-        assert tagged.startswith(f"store {place}/s cannot be tagged 'x': it is not writable for this user")
+        assert tagged.startswith(f"cannot write {place}/s/held/")
+        assert "Permission denied" in tagged
 
 
 def damaged(tmp_path: Path) -> tuple[Store, Path]:
