@@ -139,7 +139,7 @@ def test_polygon_ellipse_and_mask(tmp_path: Path) -> None:
     """The same region three times, of pixels whose centres lie inside."""
     polygon = '<polygon label="cup" points="3.4,2.4;9.6,2.4;9.6,8.6;3.4,8.6"/>'
     mask = '<mask label="cup" rle="3, 2, 5, 2" left="1" top="4" width="4" height="3"/>'
-    ellipse = '<ellipse label="cup" cx="20" cy="10" rx="6" ry="2" rotation="90"/>'
+    ellipse = '<ellipse label="cup" cx="20" cy="10" rx="6" ry="2" rotation="30"/>'
     one, two, three = instances(export(tmp_path, image(polygon, mask, ellipse)))
     assert one.mask == rectangle_mask(3, 2, 10, 9)
     assert (one.area_px, one.box_xyxy) == (49, (3, 2, 10, 9))
@@ -147,7 +147,9 @@ def test_polygon_ellipse_and_mask(tmp_path: Path) -> None:
     assert np.argwhere(two.mask.decode()).tolist() == [[4, 4], [5, 1], [6, 3], [6, 4]]  # rows of 4: 3 off, 2 on, 5 off, 2 on
     assert three.mask is not None
     column, row = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
-    np.testing.assert_array_equal(three.mask.decode(), ((column - 20) / 2) ** 2 + ((row - 10) / 6) ** 2 < 1)
+    cos, sin = math.cos(math.pi / 6), math.sin(math.pi / 6)  # its long side goes to the right and down
+    along, across = (column - 20) * cos + (row - 10) * sin, (row - 10) * cos - (column - 20) * sin
+    np.testing.assert_array_equal(three.mask.decode(), (along / 6) ** 2 + (across / 2) ** 2 < 1)
 
 
 def test_skeleton(tmp_path: Path) -> None:

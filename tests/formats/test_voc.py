@@ -136,6 +136,12 @@ def test_boxes_count_from_one_and_include_the_last_pixel(tmp_path: Path) -> None
     assert boxes(tmp_path) == [(0, 0, WIDTH, HEIGHT), (1.5, 2, 10, 12.25)]
 
 
+@pytest.mark.parametrize("zero", ["0", "0.0", " +0", "5e-1", "&#48;", "<!-- -->0", "<![CDATA[0]]>", "-0", ".5", "\u0660"])
+def test_any_way_to_write_zero(zero: str, tmp_path: Path) -> None:
+    devkit(tmp_path, a=annotation(obj((zero, 3, 10, 12)).replace("<xmin>", '<xmin a=">">')), b=annotation(obj()))
+    assert boxes(tmp_path)[1] == (2, 3, 10, 12)
+
+
 def test_a_zero_anywhere_says_that_boxes_are_edges(tmp_path: Path) -> None:
     devkit(tmp_path, a=annotation(obj((2, 3, 10, 12))), b=annotation(obj((5, 0, 7, 8))))
     assert boxes(tmp_path) == boxes(tmp_path, zero_based=True) == [(2, 3, 10, 12), (5, 0, 7, 8)]

@@ -20,7 +20,7 @@ FILE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><a>&x;</a>'
 OUTSIDE = '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd"><a/>'
 
 
-@pytest.mark.parametrize("text", [ENTITY, BOMB, FILE, OUTSIDE], ids=["entity", "bomb", "file", "dtd"])
+@pytest.mark.parametrize("text", [ENTITY, BOMB, FILE, OUTSIDE, "<!DOCTYPE a><a/>"], ids=["entity", "bomb", "file", "dtd", "bare"])
 def test_entities_and_doctypes_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(FormatError, match=r"a\.xml, line 1: a DOCTYPE or an entity is not read"):
