@@ -115,7 +115,7 @@ class Logos:
         for brand in self.brands:
             if brand not in self._files:
                 raise ConfigError(f"brands: {known_names('logo', brand, self._files)}")
-        _ = self._backdrop
+        _ = self._files, self._backdrop
 
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
