@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -35,12 +36,12 @@ from synth import polygons
 from synth.annotate import mask_corners
 from synth.errors import ConfigError, FormatError
 from synth.formats import writing
-from synth.formats.writing import Session, Shown, corners_of
+from synth.formats.writing import Session, Shown
 from synth.formats.yolo_read import Reader, Task
 from synth.formats.yolo_told import WORDS
 from synth.geometry import least_area_rectangle
 from synth.record import Record
-from synth.types import Category, Instance
+from synth.types import Category, Instance, Rle
 
 __all__ = ["Reader", "Task", "Writer"]
 
@@ -148,7 +149,7 @@ class _Session(writing.Session):
         if task == "segment":
             if instance.mask is None:
                 raise FormatError(_without("mask", record, instance, self.options.name))
-            return _text((polygons.one_ring(instance.mask) / size).ravel().tolist(), 6)  # within 0.01 px of the edges is enough
+            return _ring(instance.mask)
         if task == "obb":
             return _text((_corners(record, instance, self.options.name) / size).ravel().tolist())
         return _text(_box(one, record) + (_keypoints(instance, self._layout, record) if task == "pose" else []))
@@ -174,6 +175,17 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
 def _text(values: Iterable[float], digits: int = 9) -> str:
     """Numbers of a row. Nine digits are 1e-5 px in the largest picture."""
     return " ".join(f"{round(value, digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".") for value in values)  # + 0.0: no -0
+
+
+@lru_cache(maxsize=16)
+def _edges(length: int) -> list[str]:
+    """The edges between pixels along a side of the picture, as shares of it. Six digits are within 0.01 px: centres keep their side."""
+    return [_text([i / length], 6) for i in range(length + 1)]
+
+
+def _ring(mask: Rle) -> str:
+    xs, ys = _edges(mask.width), _edges(mask.height)
+    return " ".join(f"{xs[x]} {ys[y]}" for x, y in polygons.one_ring(mask).astype(np.intp).tolist())
 
 
 def _box(one: Shown, record: Record) -> list[float]:
@@ -220,8 +232,8 @@ def _corners(record: Record, instance: Instance, name: str) -> Any:
     if instance.obb is None:
         if instance.mask is None:
             raise FormatError(_without("rotated box or mask", record, instance, name))
-        instance = Instance(instance.category, obb=least_area_rectangle(mask_corners(instance.mask.decode())))
-    return corners_of(instance)
+        return least_area_rectangle(mask_corners(instance.mask.decode())).corners_xy
+    return instance.obb.corners_xy
 
 
 def _without(what: str, record: Record, instance: Instance, name: str) -> str:

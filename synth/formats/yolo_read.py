@@ -146,16 +146,21 @@ def _check_columns(count: int, task: Task, kpt_shape: tuple[int, int] | None) ->
 
 
 def _numbers(tokens: Sequence[str]) -> list[float]:
-    values = []
-    for token in tokens:
-        try:
-            value = float(token)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or "_" in token:
-            raise FormatError(f"'{token[:40]}' is no finite number")
-        values.append(value)
+    try:
+        values = list(map(float, tokens))
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)) or any("_" in token for token in tokens):
+        wrong = next(token for token in tokens if not _is_number(token))
+        raise FormatError(f"'{wrong[:40]}' is no finite number")
     return values
+
+
+def _is_number(token: str) -> bool:
+    try:
+        return math.isfinite(float(token)) and "_" not in token
+    except ValueError:
+        return False
 
 
 def _category(number: float, categories: Sequence[Category]) -> Category:
