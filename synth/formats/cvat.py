@@ -16,8 +16,8 @@ corner of the picture. What its shapes mean here:
 - key: `subset/name`, or the name.
 
 Written are masks, boxes and rotated boxes that do not follow from a mask, and skeletons, grouped where an instance has several. Attributes
-of mixed types or lists are written as JSON and come back as that text. "CVAT for video" holds tracks between which it interpolates; export
-"CVAT for images" instead.
+of mixed types or lists are written as JSON and come back as that text; a category's mirror pairs and sigmas have no place. "CVAT for
+video" holds tracks between which it interpolates; export "CVAT for images" instead.
 """
 
 from __future__ import annotations

@@ -249,6 +249,8 @@ def _touches_zero(file: Path) -> bool:
 def _size(root: xml.Element) -> tuple[int, int] | None:
     """Width and height by the XML; None if it does not say, or says 0 as some tools do."""
     width, height = (xml.number(root.said("size", name) or "0", name) for name in ("width", "height"))
+    if width % 1 or height % 1:
+        raise FormatError(f"its size must be whole numbers, got {width:g}x{height:g}")
     return (int(width), int(height)) if width and height else None
 
 

@@ -255,6 +255,8 @@ def test_sizes_are_checked(tmp_path: Path) -> None:
     records, faults = read(Reader(tmp_path))
     assert [record.size for record in records] == [(WIDTH, HEIGHT)] * 2
     assert "the picture is 40x24, its annotation says 41x24" in faults.first[0]
+    devkit(tmp_path, a=annotation().replace(f"<width>{WIDTH}<", "<width>40.5<"))
+    assert "its size must be whole numbers, got 40.5x24" in read(Reader(tmp_path))[1].first[0]
 
 
 def test_lists(tmp_path: Path) -> None:
