@@ -21,7 +21,7 @@ import numpy as np
 
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats.reading import Faults, brief, check_box, check_visibility, inside, number, numbers, pictures_in, read_picture, text
-from synth.formats.writing import Box, box_and_area, corners_of
+from synth.formats.writing import Box, box_and_area
 from synth.record import Record
 from synth.types import Category, Instance, Keypoints, Obb, SampleInfo
 
@@ -154,7 +154,7 @@ def drawn_box(instance: Instance, size: tuple[int, int]) -> Box:
     """The box to draw for an instance without a mask: its own, that of its rotated box, else one of some area around its points."""
     if instance.box_xyxy is not None:
         return instance.box_xyxy
-    corners = corners_of(instance)
+    corners = None if instance.obb is None else instance.obb.corners_xy
     if corners is None:
         assert instance.keypoints is not None  # `can_say` has told
         xy = instance.keypoints.xy[instance.keypoints.v > 0]

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
 from urllib.parse import quote
 
-import numpy as np
-
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.record import Record, Records
 from synth.types import Category, Instance, Rle, SampleInfo
@@ -26,6 +24,7 @@ from synth.types import Category, Instance, Rle, SampleInfo
 EXTENSION = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 _LONGEST_NAME = 200  # bytes; file systems stop at 255, and writers append endings
 _BY_MASK = ("area_px", "box_xyxy", "obb")  # follow from the mask, so who holds that loses nothing with these
+_BOXLESS = "instances with keypoints alone"
 _SAMPLE_LABELS = ("depth", "normals", "camera")
 Box = tuple[float, float, float, float]
 
@@ -135,6 +134,8 @@ class Writer:
                 for record in samples.records():
                     _collect(categories, record)
                     shown = list(self._shown(record, count))
+                    if count[_BOXLESS]:
+                        lost[_BOXLESS] = count[_BOXLESS]
                     session.add(record, shown)
                     count["images"] += 1
                     count["annotations"] += len(shown)
@@ -149,9 +150,11 @@ class Writer:
 
     def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
         for instance in record.instances:
-            box, area = box_and_area(instance)
+            box, area = box_and_area(instance, record.size)
             if box is None and not self.keeps_empty:
-                count["empty"] += 1
+                points = instance.keypoints
+                told = instance.area_px is None and instance.mask is None and points is not None and bool((points.v > 0).any())
+                count[_BOXLESS if told else "empty"] += 1
                 continue
             hidden = instance.visible_fraction is not None and instance.visible_fraction < self.min_visible_fraction
             if hidden and (self.below == "leave_out" or not self.can_ignore):
@@ -238,12 +241,19 @@ class FileNames:
         return f"{self.stem(record)}.{EXTENSION[record.image_format]}"
 
 
-def box_and_area(instance: Instance) -> tuple[Box | None, float]:
-    """The box and area of what shows, from the mask where they are not given; None if nothing of it shows."""
-    box, area, mask = instance.box_xyxy, instance.area_px, instance.mask
+def box_and_area(instance: Instance, size: tuple[int, int] | None = None) -> tuple[Box | None, float]:
+    """The box and area of what shows, from the mask where they are not given; with the picture's `size`, where there is no mask either, of
+    the part of the rotated box that lies in it. None if nothing of it shows or nobody gave an extent."""
+    box, mask = instance.box_xyxy, instance.mask
+    area: float | None = instance.area_px
     if mask is not None and (box is None or area is None):
         measured, area = _measured(mask)
         box = measured if box is None else box
+    elif box is None and instance.obb is not None and size is not None:
+        corners = instance.obb.corners_xy.clip(0, size)
+        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        box = (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+        area = instance.obb.width * instance.obb.height if area is None else area
     if box is None or area == 0:
         return None, 0
     return box, float((box[2] - box[0]) * (box[3] - box[1])) if area is None else area
@@ -256,14 +266,3 @@ def _measured(mask: Rle) -> tuple[Box | None, int]:
     area = int(coco.area(rle))
     x, y, width, height = coco.toBbox(rle).tolist()
     return ((x, y, x + width, y + height) if area else None), area
-
-
-def corners_of(instance: Instance) -> Any:
-    """(4, 2) corners of its rotated box in px, clockwise on the screen from the corner where both sides begin; None without one."""
-    obb = instance.obb
-    if obb is None:
-        return None
-    cos, sin = np.cos(obb.angle_rad), np.sin(obb.angle_rad)
-    along, across = np.array([cos, sin]) * obb.width / 2, np.array([-sin, cos]) * obb.height / 2
-    centre = np.array([obb.center_x, obb.center_y])
-    return np.array([centre - along - across, centre + along - across, centre + along + across, centre - along + across])

@@ -89,11 +89,9 @@ def records(draw: st.DrawFn, key: str) -> Record:
 
 
 def with_measures(instance: Instance) -> Instance:
-    """The instance with the box and area that its mask has."""
-    if instance.mask is None:
-        return instance
-    box, area = box_and_area(instance)
-    return replace(instance, box_xyxy=box, area_px=int(area))
+    """The instance with the box and area that its mask has, or the box around a rotated one that is all there is."""
+    box, area = box_and_area(instance, (WIDTH, HEIGHT))
+    return replace(instance, box_xyxy=box) if instance.mask is None else replace(instance, box_xyxy=box, area_px=int(area))
 
 
 def assert_same(got: Any, expected: Any, where: str = "") -> None:

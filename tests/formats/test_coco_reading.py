@@ -294,7 +294,8 @@ def test_names_of_ours_mean_nothing_in_files_of_others(folder: Path) -> None:
 def test_what_is_written_comes_back(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     given_records = [data.draw(records(key)) for key in ("a/b.png", "ü 1")]
     out = tmp_path_factory.mktemp("round") / "out"
-    report = coco.Writer(out, strict=True).write(Listed(given_records))
+    report = coco.Writer(out).write(Listed(given_records))
+    assert report.lost.keys() <= {"instances with keypoints alone"}
     found, faults = read(coco.Reader(out))
     assert faults.total == 0, str(faults)
     assert [one.key for one in found] == ["a/b.png", "ü 1"]

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from synth.errors import ConfigError, FormatError
 from synth.formats import brush, reader, writer
 from synth.formats.label_studio import Reader, Writer
-from synth.formats.writing import corners_of
 from synth.types import Category, Instance, Rle
 from tests.formats.exported import (
     BROKEN,
@@ -113,7 +112,7 @@ def test_sample_rotated_boxes(tmp_path: Path) -> None:
             width, height = np.array([value["width"], value["height"]]) * scale
             turn = cmath.exp(1j * math.radians(value["rotation"]))  # y is down, so this turns clockwise on the screen
             wanted = [complex(x, y) + turn * corner for corner in (0, width, width + 1j * height, 1j * height)]
-            corners = [complex(*corner) for corner in corners_of(instance)]
+            corners = [complex(*corner) for corner in instance.obb.corners_xy]
             assert max(min(abs(a - b) for b in wanted) for a in corners) < 1e-9
             assert instance.box_xyxy is None
             assert 0 <= instance.obb.angle_rad < math.pi
@@ -163,7 +162,7 @@ def test_a_quarter_turn(tmp_path: Path) -> None:
     """Clockwise about its corner, a rectangle that lies to the right comes to hang to the left and below."""
     (box,) = one(tmp_path, region("rectangle", x=50, y=25, width=25, height=25, rotation=90))
     assert box.obb is not None
-    corners = corners_of(box)
+    corners = box.obb.corners_xy
     np.testing.assert_allclose([corners.min(axis=0), corners.max(axis=0)], [[20 - 6, 6], [20, 16]], atol=1e-9)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats import writing
-from synth.formats.writing import FileNames, Report, Session, Shown, box_and_area, corners_of, new_folder
+from synth.formats.writing import FileNames, Report, Session, Shown, box_and_area, new_folder
 from synth.record import Record
 from synth.types import Camera, Category, Instance, Keypoints, Obb, Rle, SampleInfo
 from tests.formats.listed import Listed, record
@@ -257,12 +257,14 @@ def test_box_and_area() -> None:
     assert box_and_area(Instance("a", RECT)) == (BOX_OF_RECT, 15)
     assert box_and_area(Instance("a", RECT, area_px=9, box_xyxy=(0, 0, 1, 1))) == ((0, 0, 1, 1), 9)
     assert box_and_area(Instance("a", box_xyxy=(0, 0, 2, 1.5))) == ((0, 0, 2, 1.5), 3.0)
+    tilted = Instance("a", obb=Obb(1, 2, 6, 2, 0))  # x -2 to 4
+    assert box_and_area(tilted) == (None, 0)
+    assert box_and_area(tilted, (30, 20)) == ((0, 1, 4, 3), 12)
     assert box_and_area(Instance("a", EMPTY)) == box_and_area(Instance("a")) == (None, 0)
 
 
 def test_corners_of_a_rotated_box() -> None:
-    assert corners_of(Instance("a")) is None
-    straight = corners_of(Instance("a", obb=Obb(10, 20, 6, 2, 0)))
+    straight = Obb(10, 20, 6, 2, 0).corners_xy
     np.testing.assert_allclose(straight, [[7, 19], [13, 19], [13, 21], [7, 21]])
-    quarter = corners_of(Instance("a", obb=Obb(10, 20, 6, 2, np.pi / 2)))  # its long side points down
+    quarter = Obb(10, 20, 6, 2, np.pi / 2).corners_xy  # its long side points down
     np.testing.assert_allclose(quarter, [[11, 17], [11, 23], [9, 23], [9, 17]], atol=1e-12)
