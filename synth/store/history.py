@@ -91,7 +91,7 @@ class History:
                     raise
 
     def _told_by(self, latest: int) -> tuple[dict[str, int], int]:
-        for version in self._backwards(latest):
+        for version in range(latest, 0, -1):  # not by listing them, which on object storage is to read each
             properties = self._table.properties(version)
             if properties is None:
                 # gc leaves what tells and what is newer, so others have come since. Older ones tell what is no longer true.
@@ -102,10 +102,6 @@ class History:
             if self._first:
                 return {MAIN: version}, version
         raise Gone(f"store {self._files.place} has no commit; restore it from a copy")
-
-    def _backwards(self, latest: int) -> Iterator[int]:
-        yield latest  # nearly always the one; listing them all is slow on object storage
-        yield from (version for version in reversed(self._table.versions()) if version < latest)
 
     def tags(self) -> dict[str, int]:
         """Each tag and its version."""
