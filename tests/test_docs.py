@@ -95,3 +95,36 @@ def test_no_path_of_one_machine() -> None:
         if path.suffix in (".py", ".md", ".yaml", ".toml", ".sh", "") and path.is_file():
             text = path.read_text(errors="ignore")
             assert not [needle for needle in needles if needle in text], name
+
+
+def test_formats_hold_what_their_table_says() -> None:
+    """docs/formats.md against what the writers declare."""
+    from synth import formats
+
+    needs = {
+        "boxes": {"box_xyxy"},
+        "rotated boxes": {"obb"},
+        "masks": {"mask"},
+        "keypoints": {"keypoints"},
+        "v": {"keypoints.v"},
+        "crowd": {"crowd"},
+        "fractions": {"visible_fraction", "truncated_fraction"},
+        "whole box": {"box_full_xyxy"},
+        "whole mask": {"mask_full"},
+        "pose": {"camera_from_object"},
+        "3D box": {"box3d_object_m"},
+        "camera": {"camera"},
+        "depth": {"depth"},
+        "classes": {"info.classes"},
+        "split": {"info.split"},
+        "group": {"info.group"},
+        "licence": {"info.licence"},
+    }
+    rows = [line.strip("|").split("|") for line in (ROOT / "docs" / "formats.md").read_text().splitlines() if line.startswith("| ")]
+    head, *rest = [[cell.strip() for cell in row] for row in rows]
+    assert head[1:] == list(needs)
+    for name, *cells in rest:
+        holds = formats.writer(name, out=Path("nowhere")).holds
+        told = ["yes" if need <= holds else "part" if need & holds else "" for need in needs.values()]
+        assert cells == told, name
+    assert [row[0] for row in rest] == formats.writer_names()
