@@ -121,7 +121,7 @@ def _check(name: str, params: Mapping[str, Any], treatment: Treatment) -> None:
         if key not in known:
             raise ConfigError(f"{name}: {known_names('parameter', str(key), known)}")
         refused = treatment.refuses.get(key)
-        if refused is not None and refused[0] in (None, value):
+        if refused is not None and refused[0](value):
             raise ConfigError(f"{name}: {key}={value!r} is refused: {refused[1]}")
     border, interpolation = params.get("border_mode", "constant"), params.get("interpolation", "linear")
     if border not in (*_BORDER, *_BORDER.values()):

@@ -8,9 +8,11 @@ refused    it would leave labels wrong, or needs what a stage has not; the reaso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from synth.augment import laws
 from synth.augment.laws import Law
@@ -19,8 +21,8 @@ from synth.augment.laws import Law
 @dataclass(frozen=True, eq=False)
 class Treatment:
     """law: of a geometric one. covers: name of the drawn parameter that holds what an occluder covers. objects: it looks at masks or
-    boxes of the objects to draw. defaults: parameters that albumentations sets otherwise. refuses: values that are not taken, each with
-    its reason; a value of None stands for any."""
+    boxes of the objects to draw. defaults: parameters that albumentations sets otherwise. refuses: by parameter, whether a value is
+    refused, and why."""
 
     kind: Literal["pixel", "geometric", "occluder", "refused"]
     reason: str = ""
@@ -28,7 +30,7 @@ class Treatment:
     covers: str = ""
     objects: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    refuses: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    refuses: Mapping[str, tuple[Callable[[Any], bool], str]] = field(default_factory=dict)
 
 
 def _geometric(law: Law, objects: bool = False) -> Treatment:
@@ -46,6 +48,7 @@ _OTHER_PICTURES = _refused("it needs other pictures, which a stage has not")
 _TYPE = _refused("pictures stay 8-bit RGB until training turns them into tensors")
 _BASE = _refused("it is a base class, no transform")
 _NOT_RGB = "pictures have three channels"
+_SHIFTED = "a kernel off its centre moves the picture by up to half its size while labels stay"
 
 REGISTRY: Mapping[str, Treatment] = {
     # --- colours only
@@ -62,14 +65,18 @@ REGISTRY: Mapping[str, Treatment] = {
     ),
     "ChromaticAberration": _PIXEL,  # red and blue move against green, where the labels stay
     "GlassBlur": _PIXEL,
-    "Equalize": Treatment("pixel", refuses={"mask": (None, "a mask would be the same for all pictures")}),
-    "ToGray": Treatment("pixel", refuses={"num_output_channels": (1, _NOT_RGB)}),
+    "Equalize": Treatment("pixel", refuses={"mask": (bool, "a mask would be the same for all pictures")}),
+    "ToGray": Treatment("pixel", refuses={"num_output_channels": (lambda channels: channels != 3, _NOT_RGB)}),
     "MotionBlur": Treatment(
         "pixel",
-        defaults={"allow_shifted": False},
-        refuses={"allow_shifted": (True, "a kernel off its centre moves the picture by up to half its size while labels stay")},
+        defaults={"allow_shifted": False, "direction_range": (0.0, 0.0)},
+        refuses={"allow_shifted": (bool, _SHIFTED), "direction_range": (lambda value: bool(np.any(value)), _SHIFTED)},
     ),
-    "Downscale": Treatment("pixel", defaults={"interpolation_pair": {"downscale": 3, "upscale": 1}}),
+    "Downscale": Treatment(
+        "pixel",
+        defaults={"interpolation_pair": {"downscale": 3, "upscale": 1}},
+        refuses={"interpolation_pair": (lambda pair: 0 in dict(pair).values(), "nearest pixels move the picture by half a large one")},
+    ),
     # --- geometry
     "HorizontalFlip": _geometric(laws.flip_x),
     "VerticalFlip": _geometric(laws.flip_y),
@@ -111,7 +118,7 @@ REGISTRY: Mapping[str, Treatment] = {
     "XYMasking": _HOLES,
     "ConstrainedCoarseDropout": Treatment(
         "occluder", covers="holes", objects=True,
-        refuses={"bbox_labels": (None, "stages have no boxes; mask_indices: [1] means all objects")},
+        refuses={"bbox_labels": (bool, "stages have no boxes; mask_indices: [1] means all objects")},
 
     ),
     "MaskDropout": Treatment("occluder", covers="dropout_mask", objects=True),

@@ -46,7 +46,7 @@ GEOMETRIC: dict[str, dict[str, Any]] = {
     "Perspective": {"scale": [0.02, 0.12]},
     "ElasticTransform": {"alpha": 120, "sigma": 12},
     "OpticalDistortion": {"distort_limit": [-0.3, 0.3]},
-    "ThinPlateSpline": {"scale_range": [0.1, 0.3]},
+    "ThinPlateSpline": {"scale_range": [0.05, 0.1]},
     "GridDistortion": {"num_steps": 6},
     "GridElasticDeform": {"num_grid_xy": [4, 3], "magnitude": 9},
 }
@@ -61,6 +61,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("Perspective", {"fit_output": True}),
     ("CropAndPad", {"px": [-9, 13, 21, -17], "keep_size": False}),
     ("OpticalDistortion", {"mode": "fisheye", "distort_limit": [-0.3, 0.3]}),
+    ("ThinPlateSpline", {"scale_range": [0.3, 0.4]}),  # folds, and is weakened
     ("Resize", {"height": 40, "width": 333}),
     ("Resize", {"height": 600, "width": 800}),
 ]
