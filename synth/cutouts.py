@@ -156,7 +156,7 @@ def _read_info(picture: Path, own: Path, shared: Path, above: Path, beside: Path
 def _read_yaml(file: Path, keys: Sequence[str]) -> dict[str, Any]:
     if not file.exists():
         return {}
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         values = yaml.safe_load(read_capped(file, 1 << 20)) or {}

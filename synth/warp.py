@@ -167,7 +167,7 @@ def outline(cutout: Cutout, image_from_layer: F64) -> F64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """A cut-out in a frame. rgba (h, w, 4): premultiplied, linear, of the part within the frame grown by a margin; its corner is pixel
+    """A cut-out in a frame. rgba (h, w, 4): premultiplied, linear, of its part within the frame grown by a margin; its corner is pixel
     (x0, y0) of the frame. silhouette: all it covers by more than half."""
 
     rgba: F32
@@ -177,7 +177,7 @@ class Placed:
 
 
 def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin: int = 0) -> Placed:
-    """The cut-out through a homography. margin: transparent px kept around it, and px around the frame that are drawn, too."""
+    """The cut-out through a homography. margin: px around the frame that are drawn, too."""
     ready = _of(cutout)
     corners = through(image_from_layer, _clipped(image_from_layer, ready.corners))[0]
     frame = np.array([width, height])
@@ -185,7 +185,7 @@ def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin
         return Placed(np.zeros((0, 0, 4), np.float32), 0, 0, Window(np.zeros((0, 0), dtype=np.bool_), 0, 0))
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     kept_low, kept_high = (np.clip(v, -frame, 2 * frame).astype(int) for v in (low, high))
-    drawn_low, drawn_high = np.maximum(kept_low - margin, -margin), np.minimum(kept_high + margin, frame + margin)
+    drawn_low, drawn_high = np.maximum(kept_low, -margin), np.minimum(kept_high, frame + margin)
     drawn_high = np.maximum(drawn_high, drawn_low)
     sampler = _Sampler(ready, image_from_layer, drawn_low, drawn_high)
     rgba = sampler.window(drawn_low, drawn_high)
@@ -270,6 +270,9 @@ class _Sampler:
 
 def _steps(image_from_layer: F64, ready: _Ready, low: Any, high: Any) -> tuple[float, float]:
     """How long one px of the layer is in the image along its x and its y, where it is shortest among what is in the window."""
+    if not image_from_layer[2, :2].any():
+        step_x, step_y = np.linalg.norm(image_from_layer[:2, :2], axis=0) / image_from_layer[2, 2]
+        return float(step_x), float(step_y)
     grid = np.stack(np.meshgrid(*(np.linspace(a, b, 9) for a, b in zip(ready.low, ready.high, strict=True))), axis=-1).reshape(-1, 2)
     xy, w = through(image_from_layer, grid)
     front = w > NEAR * w.max()

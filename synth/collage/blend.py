@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,41 +16,58 @@ from synth.types import F32, Blend
 from synth.warp import Placed, to_linear, to_srgb
 
 _CLONE_PX = 8  # around a cut-out, for the gradients of `poisson`
-_AROUND_PX = 16.0  # a cut-out's colours are matched to what is around it by so much
+_AROUND_PX = 16  # a cut-out's colours are matched to what is around it by so much
+_POINTS = 4096  # at which they are measured
 _ERODED_PX = 3  # seamlessClone draws its mask in by so much before it solves
 _FAINT = np.float32(1 / 512)  # below this coverage a colour is noise
 
 
 def margin_px(how: Blend) -> int:
-    """How far beyond its silhouette a layer can change the picture."""
-    edge = {"none": 0.0, "feather": 1.0, "gaussian": 3 * how.width_px + 1, "motion": how.width_px / 2 + 1, "poisson": float(_CLONE_PX)}
+    """How far beyond the frame a layer must be drawn, since it is blurred into it."""
+    edge = {"none": 0.0, "feather": how.width_px, "gaussian": 3 * how.width_px, "motion": how.width_px / 2, "poisson": float(_CLONE_PX)}
     shadow = 3 * how.shadow_blur_px + max(map(abs, how.shadow_offset_px)) if how.shadow else 0.0
-    around = _AROUND_PX if how.match else 0.0
-    return math.ceil(max(edge[how.mode], shadow, around))
+    return math.ceil(max(edge[how.mode], shadow)) + 1
 
 
 def blend(canvas: F32, placed: Placed, how: Blend) -> None:
     """Draw a cut-out onto canvas (h, w, 3), linear, in place. It must have been placed with `margin_px(how)`."""
-    height, width = canvas.shape[:2]
-    rows, columns = placed.rgba.shape[:2]
-    top, left, bottom, right = max(placed.y0, 0), max(placed.x0, 0), min(placed.y0 + rows, height), min(placed.x0 + columns, width)
-    if top >= bottom or left >= right or not placed.rgba[..., 3].any():
+    if not placed.rgba.size or not placed.rgba[..., 3].any():
         return
-    behind = canvas[top:bottom, left:right]
-    inner = slice(top - placed.y0, bottom - placed.y0), slice(left - placed.x0, right - placed.x0)
-    rgba = placed.rgba
     if how.match:
-        rgba = _matched(rgba, behind, rgba[inner][..., 3], how.match)
+        placed = replace(placed, rgba=_matched(canvas, placed, how.match))
     if how.shadow:
-        behind *= 1 - _shadow(rgba[..., 3], how)[inner][..., None]
+        wide = _padded(placed, math.ceil(3 * how.shadow_blur_px + max(map(abs, how.shadow_offset_px))), alpha_only=True)
+        behind, inner = _behind(canvas, wide)
+        behind *= 1 - _shadow(wide.rgba, how)[inner][..., None]
     if how.mode == "poisson":
-        _clone(behind, rgba, inner)
+        wide = _padded(placed, _CLONE_PX)
+        _clone(*_behind(canvas, wide), wide.rgba)
         return
     if how.mode != "none" and how.width_px > 0:
-        rgba = _EDGES[how.mode](rgba, how)
-    seen = rgba[inner]
+        placed = _padded(placed, margin_px(replace(how, shadow=0.0)))
+        placed = replace(placed, rgba=_EDGES[how.mode](placed.rgba, how))
+    behind, inner = _behind(canvas, placed)
+    seen = placed.rgba[inner]
     behind *= 1 - seen[..., 3:]
     behind += seen[..., :3]
+
+
+def _padded(placed: Placed, rim: int, alpha_only: bool = False) -> Placed:
+    """With `rim` transparent pixels around it."""
+    import cv2
+
+    pixels = np.ascontiguousarray(placed.rgba[..., 3]) if alpha_only else placed.rgba
+    wide = cv2.copyMakeBorder(pixels, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+    return replace(placed, rgba=wide, x0=placed.x0 - rim, y0=placed.y0 - rim)
+
+
+def _behind(canvas: F32, placed: Placed) -> tuple[F32, tuple[slice, slice]]:
+    """The part of the canvas under a cut-out, and the part of the cut-out over the canvas."""
+    height, width = canvas.shape[:2]
+    rows, columns = placed.rgba.shape[:2]
+    top, left = min(max(placed.y0, 0), height), min(max(placed.x0, 0), width)
+    bottom, right = max(min(placed.y0 + rows, height), top), max(min(placed.x0 + columns, width), left)
+    return canvas[top:bottom, left:right], (slice(top - placed.y0, bottom - placed.y0), slice(left - placed.x0, right - placed.x0))
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------
@@ -104,7 +122,7 @@ def _extended(rgba: F32, sigma_px: float) -> F32:
     return colour
 
 
-def _clone(behind: F32, rgba: F32, inner: tuple[slice, slice]) -> None:
+def _clone(behind: F32, inner: tuple[slice, slice], rgba: F32) -> None:
     """OpenCV's seamlessClone, made to work at the frame's edge, for thin things and for small ones.
 
     It erodes its mask and reads one pixel beyond it, so the mask is grown first, over colours that go on beyond the edge; and both
@@ -112,6 +130,8 @@ def _clone(behind: F32, rgba: F32, inner: tuple[slice, slice]) -> None:
     """
     import cv2
 
+    if not behind.size:
+        return
     rows, columns = rgba.shape[:2]
     rim = 2
     sides = (inner[0].start + rim, rows - inner[0].stop + rim, inner[1].start + rim, columns - inner[1].stop + rim)
@@ -132,30 +152,35 @@ def _clone(behind: F32, rgba: F32, inner: tuple[slice, slice]) -> None:
 # --- light ------------------------------------------------------------------------------------------------------------
 
 
-def _matched(rgba: F32, behind: F32, seen: F32, strength: float) -> F32:
+def _matched(canvas: F32, placed: Placed, strength: float) -> F32:
     """Mean and spread of its colours moved towards those around it, in CIE Lab (Reinhard et al. 2001): `strength` of the way.
 
-    Taken over what is in the frame. The spread changes by a factor of 2 at most: a plain wall does not make a plain logo.
+    Taken over what is in the frame, at some thousand points. The spread changes by a factor of 2 at most: a plain wall does not make a
+    plain logo.
     """
     import cv2
 
-    around = cv2.cvtColor(np.ascontiguousarray(behind), cv2.COLOR_LRGB2Lab).reshape(-1, 3)
-    weight = (1 - seen).reshape(-1)
-    if weight.sum() < 16 or seen.sum() < 1:
-        return rgba
-    alpha = rgba[..., 3:]
-    lab = cv2.cvtColor(rgba[..., :3] / np.maximum(alpha, _FAINT), cv2.COLOR_LRGB2Lab)
-    own_mean, own_spread = _moments(lab.reshape(-1, 3), alpha.reshape(-1))
+    wide = _padded(placed, _AROUND_PX, alpha_only=True)
+    behind, inner = _behind(canvas, wide)
+    step = max(1, math.isqrt(behind.shape[0] * behind.shape[1] // _POINTS))
+    around = cv2.cvtColor(np.ascontiguousarray(behind[::step, ::step]), cv2.COLOR_LRGB2Lab).reshape(-1, 3)
+    weight = (1 - wide.rgba[inner][::step, ::step]).reshape(-1)
+    alpha = placed.rgba[..., 3:]
+    if weight.sum() < 16 or not wide.rgba[inner].any():
+        return placed.rgba
+    lab = cv2.cvtColor(placed.rgba[..., :3] / np.maximum(alpha, _FAINT), cv2.COLOR_LRGB2Lab)
+    own_mean, own_spread = _moments(lab[::step, ::step].reshape(-1, 3), alpha[::step, ::step].reshape(-1))
     mean, spread = _moments(around, weight)
-    scale = np.clip(spread / np.maximum(own_spread, 1e-3), 0.5, 2)
-    goal = (lab - own_mean) * scale + mean
-    lab += np.float32(strength) * (goal - lab)
-    rgb = np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2LRGB), 0, 1)
+    # of (own - own_mean) * scale + mean, and of its own, each a share
+    factor = 1 - strength + strength * np.clip(spread / np.maximum(own_spread, 1e-3), 0.5, 2)
+    lab *= factor
+    lab += strength * (mean - own_mean) + (1 - factor) * own_mean
+    rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2LRGB), 0, 1)
     return np.concatenate([rgb * alpha, alpha], axis=2)
 
 
 def _moments(values: F32, weight: F32) -> tuple[F32, F32]:
-    total = weight.sum()
+    total = max(float(weight.sum()), 1e-6)
     mean = weight @ values / total
     return mean, np.sqrt(np.maximum(weight @ (values - mean) ** 2 / total, 0))
 
