@@ -8,12 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from synth.augment.sensor.light import Shot, Step, check
+from synth.augment.sensor.light import Shot, Step, around, check
 from synth.errors import ConfigError
 from synth.rand import Random, Stream, draw
 from synth.types import F32, Draft
 
 _SHARP_PX = 0.5  # a disc this small changes nothing that is seen
+_EDGE_PX = 1.5  # depth has steps of whole pixels at edges; so much of a disc takes them out of the picture
 _LAYERS = 16
 _MIDDLE = 0.1  # autofocus looks at this share of width and height
 
@@ -110,20 +111,18 @@ def _layered(pixels: F32, near_px: F32) -> F32:
     count = int(np.clip(math.ceil(high - low), 1, _LAYERS))
     step = max((high - low) / count, 1e-6)
     level = np.minimum(((near_px - low) / step).astype(np.int32), count - 1)
-    out = pixels
-    started = False
+    margin = math.ceil(max(-low, high) / 2) + 1
+    out = pixels.copy()
     for k in range(count):
         own = level == k
         if not own.any():
             continue
-        diameter = abs(low + (k + 0.5) * step)
+        window = around(own, 2 * margin)
+        levels, diameter = level[window], abs(low + (k + 0.5) * step)
         # A surface that slopes through several layers is one surface: colour comes from the next layers too.
-        color = _fill(pixels, ((level >= k - 1) & (level <= k + 1)).astype(np.float32), diameter)
-        if not started:
-            out, started = color, True
-            continue
-        alpha = blurred((level >= k).astype(np.float32), diameter)[..., None]
-        out = out + alpha * (color - out)
+        color = _fill(pixels[window], ((levels >= k - 1) & (levels <= k + 1)).astype(np.float32), diameter)
+        alpha = blurred((levels >= k).astype(np.float32), max(diameter, _EDGE_PX))[..., None]
+        out[window] += alpha * (color - out[window])
     return out
 
 

@@ -17,7 +17,7 @@ from synth.augment.moving import Moving
 from synth.augment.warp import CONSTANT, LINEAR, REPLICATE, Warp, sample_image
 from synth.errors import ConfigError
 from synth.rand import Stream, check_range
-from synth.types import F32, F64, U8, Camera, Draft
+from synth.types import F32, F64, U8, Bool, Camera, Draft
 from synth.warp import to_linear, to_srgb
 
 
@@ -113,6 +113,15 @@ def camera_of(draft: Draft, fov_rad: float | None, what: str) -> Camera:
         )
     width, height = draft.size
     return Camera.from_fov(width, height, fov_rad, np.eye(4))
+
+
+def around(wanted: Bool, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the window that holds all of a mask (h, w) and a margin, within the frame; one pixel if there is none."""
+    found = []
+    for axis, length in ((1, wanted.shape[0]), (0, wanted.shape[1])):
+        some = np.flatnonzero(wanted.any(axis=axis))
+        found.append(slice(max(0, int(some[0]) - margin), min(length, int(some[-1]) + 1 + margin)) if len(some) else slice(0, 1))
+    return found[0], found[1]
 
 
 Points = Callable[[F64], F64]

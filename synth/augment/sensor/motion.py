@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from synth.augment.sensor.fields import directions, smooth_field, zoom_that_fills
-from synth.augment.sensor.light import FILL, Shot, Step, camera_of, check, check_vector
+from synth.augment.sensor.light import FILL, Shot, Step, around, camera_of, check, check_vector
 from synth.augment.warp import grid
 from synth.errors import ConfigError
 from synth.geometry import distort, project, rays
@@ -90,11 +90,7 @@ class MotionBlur(Step):
         if longest < 0.1:
             return shot
         shot = shot.linear()
-        count = int(np.clip(math.ceil(longest) + 1, 3, _SAMPLES))
-        order = None
-        if layered and shot.draft.depth_m is not None:
-            order = np.argsort(-shot.draft.depth_m.ravel(), kind="stable")  # far to near: the nearest is written last
-        return replace(shot, pixels=_smeared(shot.pixels, step, order, count))
+        return replace(shot, pixels=_smeared(shot.pixels, step, shot.draft.depth_m if layered else None))
 
     def _motion(self, draft: Draft, rng: Stream) -> tuple[F32, bool]:
         """(h, w, 2) px/s of every pixel, and whether neighbours may differ in it."""
@@ -134,31 +130,61 @@ def _to_px(camera: Camera, xy: F32, rate: F32) -> F32:
     return np.asarray(rate @ camera.image_from_camera[:2, :2].T, dtype=np.float32)
 
 
-def _smeared(pixels: F32, step: F32, order: Any, count: int) -> F32:
-    """The mean of pixels (h, w, 3) while they move by `step` (h, w, 2) px, half of it before and half after. order: of flat pixels, far
-    to near, where they may cover one another."""
+def _smeared(pixels: F32, step: F32, depth_m: F32 | None) -> F32:
+    """The mean of pixels (h, w, 3) while they move by `step` (h, w, 2) px, half of it before and half after. depth_m: where they may cover
+    one another."""
     import cv2
 
-    height, width = pixels.shape[:2]
+    length = np.sqrt(np.square(step).sum(axis=-1))
+    rows, columns = around(length >= 0.05, math.ceil(float(length.max()) / 2) + 1)
+    part, step = pixels[rows, columns], step[rows, columns]
+    height, width = part.shape[:2]
+    ways = None if depth_m is None else _Ways(step, depth_m[rows, columns])
     here = grid(0, 0, width, height) - np.float32(0.5)  # cv2 counts from pixel centres
-    total = np.zeros_like(pixels)
+    count = int(np.clip(math.ceil(float(length.max())) + 1, 3, _SAMPLES))
+    total = np.zeros_like(part)
     for k in range(count):
-        moved = step * np.float32((k + 0.5) / count - 0.5)
-        if order is not None:
-            moved = _arrived(moved, order)
-        total += cv2.remap(pixels, here - moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(total / np.float32(count), dtype=np.float32)
+        share = np.float32((k + 0.5) / count - 0.5)
+        moved = share * step if ways is None else ways.arrived(share)
+        total += cv2.remap(part, here - moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    out = pixels.copy()
+    out[rows, columns] = total / np.float32(count)
+    return out
 
 
-def _arrived(moved: F32, order: Any) -> F32:
-    """For each pixel, the move (h, w, 2) of what comes to lie there, nearest first; its own where nothing does."""
-    height, width = moved.shape[:2]
-    column = np.rint(np.arange(width, dtype=np.float32) + moved[..., 0]).astype(np.intp).ravel()[order]
-    row = np.rint(np.arange(height, dtype=np.float32)[:, None] + moved[..., 1]).astype(np.intp).ravel()[order]
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    arrived = moved.copy().reshape(-1, 2)
-    arrived[(row * width + column)[inside]] = moved.reshape(-1, 2)[order[inside]]
-    return arrived.reshape(moved.shape)
+class _Ways:
+    """Where pixels go, far ones first, so that near ones cover them."""
+
+    def __init__(self, step: F32, depth_m: F32) -> None:
+        step, depth_m = _edges_taken(step, depth_m)
+        width = depth_m.shape[1]
+        order = np.argsort(-depth_m.ravel(), kind="stable")
+        self.own = step
+        self.step = step.reshape(-1, 2)[order]
+        self.column, self.row = (order % width).astype(np.float32), (order // width).astype(np.float32)
+
+    def arrived(self, share: np.float32) -> F32:
+        """For each pixel, the move (h, w, 2) of the nearest that comes to lie there after a share of the way; its own if nothing does."""
+        height, width = self.own.shape[:2]
+        moved = share * self.step
+        column, row = np.rint(self.column + moved[:, 0]), np.rint(self.row + moved[:, 1])
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        arrived = (share * self.own).reshape(-1, 2)
+        arrived[(row[inside] * width + column[inside]).astype(np.intp)] = moved[inside]
+        return arrived.reshape(height, width, 2)
+
+
+def _edges_taken(step: F32, depth_m: F32) -> tuple[F32, F32]:
+    """Steps and depth, each pixel with those of the nearest of it and its neighbours: the pixels along an edge are mixed, and go with what
+    is in front."""
+    height, width = depth_m.shape
+    padded, steps = np.pad(depth_m, 1, constant_values=np.inf), np.pad(step, ((1, 1), (1, 1), (0, 0)))
+    for dy, dx in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        other = padded[dy : dy + height, dx : dx + width]
+        nearer = other < depth_m * np.float32(0.98)
+        step = np.where(nearer[..., None], steps[dy : dy + height, dx : dx + width], step)
+        depth_m = np.where(nearer, other, depth_m)
+    return step, depth_m
 
 
 @dataclass(frozen=True)
