@@ -154,6 +154,7 @@ def pull(samples: Samples, folder: str | Path, pin: Pin | None = None, tell: Cal
     if _copied(store, name) is None:
         _fetch(store, samples, name, tell, _meta(Store.open(samples.place), samples.version))
         store.restore(_PULLING, message=name)
+    if _PULLING in store.branches():  # here, because one that was killed may have come so far
         store.delete_branch(_PULLING)
     if pin is not None and (version := _copied(store, name)) is not None:
         _spare(store, pin, version)
