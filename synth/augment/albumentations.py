@@ -160,6 +160,9 @@ def _reasons(error: Exception) -> str:
 
 
 def _apply(transform: Any, treatment: Treatment, moving: Moving) -> None:
+    if treatment.repaint is not None:
+        moving.paint(treatment.repaint(transform, transform.get_params(), moving.image))
+        return
     if treatment.kind == "pixel":
         moving.paint(_checked(transform(image=moving.image)["image"], moving))
         return

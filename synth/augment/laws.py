@@ -17,9 +17,10 @@ import numpy as np
 
 from synth.augment.warp import Field, Homography, Warp, from_centre_law, scaling, shift
 from synth.errors import SceneError
-from synth.types import F64
+from synth.types import F64, U8
 
 Law: TypeAlias = Callable[[Any, Mapping[str, Any], int, int], Warp]
+Repaint: TypeAlias = Callable[[Any, Mapping[str, Any], U8], U8]
 
 _MIRROR_X = np.array([[-1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
 _MIRROR_Y = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1]])
@@ -184,3 +185,15 @@ def grid_elastic(transform: Any, drawn: Mapping[str, Any], width: int, height: i
     s, t = (u - i)[None, :, None], (v - j)[:, None, None]
     a, b, c, d = (moved[np.ix_(j + dj, i + di)] for dj, di in ((0, 0), (0, 1), (1, 0), (1, 1)))
     return Field.of(-((a * (1 - s) + b * s) * (1 - t) + (c * (1 - s) + d * s) * t))
+
+
+def downscale(transform: Any, drawn: Mapping[str, Any], image: U8) -> U8:
+    """Downscale: to a share of the size and back. albumentations scales up by another factor than down where a side is no multiple, which
+    moves the picture by up to 2 px."""
+    import cv2
+
+    height, width = image.shape[:2]
+    pair = transform.interpolation_pair
+    small = max(1, round(width * drawn["scale"])), max(1, round(height * drawn["scale"]))
+    shrunk = cv2.resize(image, small, interpolation=pair["downscale"])
+    return np.asarray(cv2.resize(shrunk, (width, height), interpolation=pair["upscale"]), dtype=np.uint8)

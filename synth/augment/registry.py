@@ -15,18 +15,19 @@ from typing import Any, Literal
 import numpy as np
 
 from synth.augment import laws
-from synth.augment.laws import Law
+from synth.augment.laws import Law, Repaint
 
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """law: of a geometric one. covers: name of the drawn parameter that holds what an occluder covers. objects: it looks at masks or
-    boxes of the objects to draw. defaults: parameters that albumentations sets otherwise. refuses: by parameter, whether a value is
-    refused, and why."""
+    """law: of a geometric one. repaint: of a pixel one whose own picture moves. covers: name of the drawn parameter that holds what an
+    occluder covers. objects: it looks at masks or boxes of the objects to draw. defaults: parameters that albumentations sets otherwise.
+    refuses: by parameter, whether a value is refused, and why."""
 
     kind: Literal["pixel", "geometric", "occluder", "refused"]
     reason: str = ""
     law: Law | None = None
+    repaint: Repaint | None = None
     covers: str = ""
     objects: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +56,7 @@ REGISTRY: Mapping[str, Treatment] = {
     **dict.fromkeys(
         (
             *("AdditiveNoise", "AdvancedBlur", "AutoContrast", "Blur", "CLAHE", "ChannelDropout", "ChannelShuffle", "ColorJitter"),
-            *("Defocus", "Emboss", "FancyPCA", "GaussNoise", "GaussianBlur", "HEStain", "HueSaturationValue", "ISONoise", "Illumination"),
+            *("Defocus", "FancyPCA", "GaussNoise", "GaussianBlur", "HEStain", "HueSaturationValue", "ISONoise", "Illumination"),
             *("ImageCompression", "InvertImg", "MedianBlur", "MultiplicativeNoise", "NoOp", "PlanckianJitter"),
             *("PlasmaBrightnessContrast", "PlasmaShadow", "Posterize", "RGBShift", "RandomBrightnessContrast", "RandomFog", "RandomGamma"),
             *("RandomGravel", "RandomRain", "RandomShadow", "RandomSnow", "RandomSunFlare", "RandomToneCurve", "RingingOvershoot"),
@@ -64,7 +65,6 @@ REGISTRY: Mapping[str, Treatment] = {
         _PIXEL,
     ),
     "ChromaticAberration": _PIXEL,  # red and blue move against green, where the labels stay
-    "GlassBlur": _PIXEL,
     "Equalize": Treatment("pixel", refuses={"mask": (bool, "a mask would be the same for all pictures")}),
     "ToGray": Treatment("pixel", refuses={"num_output_channels": (lambda channels: channels != 3, _NOT_RGB)}),
     "MotionBlur": Treatment(
@@ -74,6 +74,7 @@ REGISTRY: Mapping[str, Treatment] = {
     ),
     "Downscale": Treatment(
         "pixel",
+        repaint=laws.downscale,
         defaults={"interpolation_pair": {"downscale": 3, "upscale": 1}},
         refuses={"interpolation_pair": (lambda pair: 0 in dict(pair).values(), "nearest pixels move the picture by half a large one")},
     ),
@@ -124,6 +125,8 @@ REGISTRY: Mapping[str, Treatment] = {
     "MaskDropout": Treatment("occluder", covers="dropout_mask", objects=True),
     "PixelDropout": Treatment("occluder", covers="drop_mask"),
     # --- not taken
+    "Emboss": _refused("it shades edges from one side, which moves what is smooth by 1 to 2 px while labels stay"),
+    "GlassBlur": _refused("it throws pixels about more to one side: what is seen moves by half a pixel and more while labels stay"),
     "ZoomBlur": _refused("it smears the picture outwards only, by up to a third of the way from the middle, while labels stay"),
     "Morphological": _refused("it makes objects fatter or thinner, and their keypoints and boxes follow no map"),
     "PiecewiseAffine": _refused("its map (inverse-distance means) folds the picture; use ElasticTransform or GridElasticDeform"),
