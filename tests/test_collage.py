@@ -209,17 +209,19 @@ def test_homographies_agree_with_brute_force(tilt_rad: float, axis_rad: float, f
         assert np.allclose(instance.keypoints.xy[0], (u / w, v / w))
 
 
-def test_what_is_behind_the_viewer_is_not_seen() -> None:
-    """A floor that passes under the viewer: nothing above the horizon, though its other half maps there."""
+@pytest.mark.parametrize("roll_rad", [0.0, 0.6, 2.5])
+def test_what_is_behind_the_viewer_is_not_seen(roll_rad: float) -> None:
+    """A floor that passes under the viewer: nothing beyond the horizon, though its part behind the viewer maps there, into the frame."""
     shape = Cutout("floor", rectangle(100, 100).rgba, {"a": (50.0, 10.0), "b": (50.0, 90.0)})
-    matrix = np.array([[1, 0.5, -75 + 0.0], [0, 0.5, -20.0], [0, 0.01, -0.3]])  # w = 0 at v = 30
-    centre_x = 80.0
-    matrix = np.array([[1, 0, centre_x], [0, 1, 60], [0, 0, 1]]) @ matrix
+    floor = np.array([[1.5, 0, -75], [0, 0, 5], [0, 0.01, -0.3]])  # w = 0 at v = 30; seen at y = 5 / w
+    c, s = math.cos(roll_rad), math.sin(roll_rad)
+    matrix = np.array([[c, -s, 80], [s, c, 60], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, 1, 10], [0, 0, 1]]) @ floor
     instance = only(collage(Layer(shape, matrix, THING), size=(160, 120)))
     truth = brute_force(shape, matrix, 160, 120, 0)
+    assert brute_force(shape, -matrix, 160, 120, 0).sum() > 300, "the part behind would show"
     assert instance.mask is not None
     mask = instance.mask.decode()
-    assert truth.any()
+    assert truth.sum() > 1000
     assert (mask & truth).sum() / (mask | truth).sum() > 0.97
     assert instance.keypoints is not None
     assert instance.keypoints.v.tolist()[0] == 0
