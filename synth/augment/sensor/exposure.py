@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synth.augment.sensor.light import Shot, Step, check, check_vector
-from synth.errors import ConfigError
-from synth.rand import Random, Stream, draw
+from synth.rand import Random, Stream, check_range, draw
 from synth.types import F32, F64
 
 _FEW = 64.0  # electrons; above, a Poisson number is drawn as a Gaussian of the same mean and variance (skew below 0.125)
@@ -75,13 +74,10 @@ class Quantisation(Step):
     encoded: bool = False
 
     def __post_init__(self) -> None:
-        check(self, bits=(1, 16))
+        check_range("Quantisation: bits", self.bits, 1, 16, whole=True)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
-        bits = draw(self.bits, rng, "bits")
-        if int(bits) != bits:
-            raise ConfigError(f"Quantisation: bits must be whole, got {bits}")
-        steps = np.float32(2 ** int(bits) - 1)
+        steps = np.float32(2 ** int(draw(self.bits, rng, "bits")) - 1)
         shot = shot.coded() if self.encoded else shot.linear()
         return replace(shot, pixels=np.asarray(np.rint(np.minimum(shot.pixels, 1) * steps) / steps, dtype=np.float32))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from synth.augment.sensor.light import Shot, Step, check
 from synth.errors import ConfigError
-from synth.rand import Random, Stream, draw
+from synth.rand import Random, Stream, check_range, draw
 from synth.record import Output, decode_image, encode_image
 from synth.types import F32
 
@@ -112,11 +112,11 @@ class Jpeg(Step):
     chroma: Literal["4:2:0", "4:4:4"] = "4:2:0"
 
     def __post_init__(self) -> None:
-        check(self, quality=(1, 100))
+        check_range("Jpeg: quality", self.quality, 1, 100, whole=True)
         Output(chroma=self.chroma)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
         picture = shot.coded().picture()
-        written = encode_image(picture, Output("jpeg", round(draw(self.quality, rng, "quality")), self.chroma))
+        written = encode_image(picture, Output("jpeg", int(draw(self.quality, rng, "quality")), self.chroma))
         pixels = decode_image(written, picture.shape[:2]).astype(np.float32) / np.float32(255)
         return replace(shot, pixels=pixels, encoded=True)
