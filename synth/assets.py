@@ -116,7 +116,7 @@ def read_info(path: str | Path) -> AssetInfo:
 def _read_info(mesh: Path, file: Path) -> AssetInfo:
     if not file.exists():
         return AssetInfo(mesh.stem)
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         values = yaml.safe_load(read_capped(file, 1 << 20)) or {}
