@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from synth.errors import StoreCallError, StoreError, known_names
+from synth.store.held import changing
 from synth.store.history import Entry, History
 from synth.store.table import Conflict, Gone, Table, fragments_of
 
 _T = TypeVar("_T")
 _PATIENCE_S = 120.0  # with which a writer tries again while others are first
+_KEYS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,10 @@ class Changes:
             raise Conflict(f"store {self._table.files.place} cannot commit: other writers were faster; run the same command once more")
 
     def _patiently(self, once: Callable[[], _T]) -> _T:
+        with changing(self._table):
+            return self._again(once)
+
+    def _again(self, once: Callable[[], _T]) -> _T:
         end, wait_s, seen = time.monotonic() + _PATIENCE_S, 0.01, -1
         while True:
             try:
@@ -127,9 +133,19 @@ class Changes:
 
 
 def rows_of(data: Any, keys: Sequence[str], columns: Sequence[str] = ()) -> Any:
-    """An arrow table of the rows of `data` that have one of `keys`: key, _rowaddr and `columns`."""
+    """An arrow table of the rows of `data` that have one of `keys`: key, _rowaddr, _rowoffset and `columns`.
+
+    All keys are looked through, a batch at a time, so memory does not grow with the table; `columns` are read of the found rows only.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = data.to_table(columns=["key", *columns, "_rowaddr"])
-    return table.filter(pc.is_in(table["key"], value_set=pa.array(keys, pa.string())))
+    scanner = data.scanner(columns=["key", "_rowaddr", "_rowoffset"], batch_size=_KEYS_AT_ONCE)
+    wanted = pa.array(keys, pa.string())
+    batches = (batch.filter(pc.is_in(batch["key"], value_set=wanted)) for batch in scanner.to_batches())
+    found = pa.Table.from_batches(batches, scanner.projected_schema)
+    if columns:
+        more = data.take(found["_rowoffset"].to_numpy(), columns=list(columns))
+        for name in columns:
+            found = found.append_column(name, more[name])
+    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,13 +79,15 @@ class Merged:
 def diff(store: Store, a: Ref, b: Ref) -> Diff:
     """See Store.diff."""
     versions = store.resolve(a), store.resolve(b)
-    before, after = (_sums(store, version) for version in versions)
-    added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
-    differing = [key for key in sorted(before.keys() & after.keys()) if before[key] != after[key]]
+    delta = _delta(store, *versions)
+    added = sorted(key for key, (old, _) in delta.items() if old is None)
+    removed = sorted(key for key, (_, new) in delta.items() if new is None)
+    differing = sorted(delta.keys() - {*added, *removed})
     kinds: dict[str, list[str]] = {"labels": [], "pixels": [], "info": []}
+    before, after = (_sums(store, version, differing) for version in versions)
     for key in differing:
         old, new = before[key], after[key]
-        labels, pixels = old[0] != new[0], old[1:4] != new[1:4]
+        labels, pixels = old[0] != new[0], old[1:] != new[1:]
         kinds["labels"] += [key] * labels
         kinds["pixels"] += [key] * pixels
         kinds["info"] += [key] * (not labels and not pixels)
@@ -96,12 +99,61 @@ def diff(store: Store, a: Ref, b: Ref) -> Diff:
         tuple(kinds["pixels"]),
         tuple(kinds["info"]),
         _label_changes(
-            *(
-                _instances(store.read(version), [*alone, *kinds["labels"]])
-                for version, alone in zip(versions, (removed, added), strict=True)
-            )
+            *(_instances(store, version, [*alone, *kinds["labels"]]) for version, alone in zip(versions, (removed, added), strict=True))
         ),
     )
+
+
+_Delta = dict[str, tuple[bytes | None, bytes | None]]
+
+
+def _delta(store: Store, a: int | None, b: int) -> _Delta:
+    """The keys whose samples differ: their content in `a` and in `b`, None where there is none. `a` None: of nothing.
+
+    Fragments that both versions have alike are not read, so a small change of a large store is found fast.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    fragments = [_fragments(store, version) for version in (a, b)]
+    alike = fragments[0].keys() & fragments[1].keys()
+    rows = [_keys_and(store, [own[name] for name in own.keys() - alike], "content_sha256") for own in fragments]
+    # Both columns joined are looked for at once; a content has always 32 bytes, so no two pairs join to the same bytes.
+    wide, nothing = pa.large_binary(), pa.scalar(b"", pa.large_binary())
+    marks = [pc.binary_join_element_wise(*(column.cast(wide) for column in t.columns), nothing).combine_chunks() for t in rows]
+    alone = [t.filter(pc.invert(pc.is_in(mine, value_set=other))) for t, mine, other in zip(rows, marks, marks[::-1], strict=True)]
+    old, new = (dict(zip(*(column.to_pylist() for column in t.columns), strict=True)) for t in alone)
+    return {key: (old.get(key), new.get(key)) for key in old.keys() | new.keys()}
+
+
+def _fragments(store: Store, version: int | None) -> dict[str, Any]:
+    """The Lance fragments of a version, by the files that they are: equal names, equal rows."""
+    if version is None:
+        return {}
+    data = store._table.at(version)
+    if "content_sha256" not in data.schema.names:
+        raise StoreError(f"store {store.place}: version {version} was written by schema version 1, which cannot be compared")
+    told = ((fragment, fragment.metadata.to_json()) for fragment in data.get_fragments())
+    return {json.dumps([f.fragment_id, text["files"], text["deletion_file"]]): f for f, text in told}
+
+
+def _keys_and(store: Store, fragments: Sequence[Any], column: str) -> Any:
+    import pyarrow as pa
+
+    from synth.store.schema import SCHEMA
+
+    with store._table.errors("be read"):
+        tables = [fragment.to_table(columns=["key", column]) for fragment in fragments]
+    return pa.concat_tables([pa.schema([SCHEMA.field("key"), SCHEMA.field(column)]).empty_table(), *tables])
+
+
+def _sums(store: Store, version: int, keys: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
+    """The digests of labels, image and maps of samples of `version`."""
+    names = ["labels_sha256", "image_sha256", "depth_sha256", "normals_sha256"]
+    data = store._table.at(version)
+    with store._table.errors("be read"):
+        rows = rows_of(data, keys, names)
+    return dict(zip(rows["key"].to_pylist(), zip(*(rows[name].to_pylist() for name in names), strict=True), strict=True))
 
 
 _Of = dict[str, Counter[tuple[str, str, str]]]
@@ -122,28 +174,19 @@ def _label_changes(before: _Of, after: _Of) -> dict[tuple[str, str], LabelChange
     return {what: LabelChanges(**count) for what, count in counts.items()}
 
 
-def _sums(store: Store, version: int) -> dict[str, tuple[bytes, ...]]:
-    names = ["labels_sha256", "image_sha256", "depth_sha256", "normals_sha256", "content_sha256"]
-    data = store._table.at(version)
-    with store._table.errors("be read"):
-        if "content_sha256" not in data.schema.names:
-            raise StoreError(f"store {store.place}: version {version} was written by schema version 1, which cannot be compared")
-        rows = data.to_table(columns=["key", *names])
-    return dict(zip(rows["key"].to_pylist(), zip(*(rows[name].to_pylist() for name in names), strict=True), strict=True))
-
-
-def _instances(samples: Samples, keys: Iterable[str]) -> _Of:
+def _instances(store: Store, version: int, keys: Sequence[str]) -> _Of:
     """Of each sample: its instances as (source, category, digest of all labels)."""
     return {
         record.key: Counter((record.source, instance.category, instance_digest(instance)) for instance in record.instances)
-        for record in of_keys(samples, keys).labels()
+        for record in _of_keys(store, version, keys).labels()
     }
 
 
-def of_keys(samples: Samples, keys: Iterable[str]) -> Samples:
-    """Those of `samples` that have one of `keys`, in the order of `samples`."""
-    wanted = set(keys)
-    return samples.at([place for place, key in enumerate(samples.keys()) if key in wanted]) if wanted else samples[:0]
+def _of_keys(store: Store, version: int, keys: Sequence[str]) -> Samples:
+    """The samples of `version` that have one of `keys`, in its order."""
+    samples = store.read(version)
+    with store._table.errors("be read"):
+        return samples.at(rows_of(store._table.at(version), keys)["_rowoffset"].to_numpy().astype(np.int64) if keys else [])
 
 
 def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: str) -> Merged:
@@ -160,16 +203,17 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
         base_version = store._history.common(head, theirs_version)
         if base_version == theirs_version:
             return head  # it has all of it already
-        base = {} if base_version is None else _contents(store, base_version)
-        theirs, ours = _contents(store, theirs_version), _contents(store, head)
-        if theirs == base:
+        theirs = _delta(store, base_version, theirs_version)
+        if not theirs:
             return head  # it has moved, as by a compaction, but nothing in it has changed
-        moved = [key for key in base.keys() | theirs.keys() if base.get(key) != theirs.get(key) and ours.get(key) != theirs.get(key)]
-        conflicts = sorted(key for key in moved if ours.get(key) != base.get(key))
+        ours = _delta(store, base_version, head)
+        here = {key: ours[key][1] if key in ours else old for key, (old, _) in theirs.items()}
+        moved = [key for key, (_, new) in theirs.items() if here[key] != new]
+        conflicts = sorted(key for key in moved if key in ours)
         if conflicts and prefer is None:
             raise StoreError(_conflict_message(store, source, into, conflicts, theirs, ours))
         take = sorted(set(moved) - (set(conflicts) if prefer == "target" else set()))
-        come, go = [key for key in take if key in theirs], [key for key in take if key in ours]
+        come, go = [key for key in take if theirs[key][1] is not None], [key for key in take if here[key] is not None]
         replaced = len(set(come) & set(go))
         entry = Entry(
             message or f"merge {source} into {into}",
@@ -182,7 +226,7 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
         if base_version == head:
             return Change(entry, content=theirs_version)  # nothing happened here since: no picture is copied
         if come and tuple(come) not in written:
-            records: Iterator[Record] = of_keys(store.read(theirs_version), come).records()
+            records: Iterator[Record] = _of_keys(store, theirs_version, come).records()
             written[tuple(come)] = [store.write_fragment(records, Output(), "merge")]
         new = [piece for text in written.get(tuple(come), []) for piece in _pieces(text)]
         gone = rows_of(data, go)["_rowaddr"].to_numpy().astype(np.uint64)
@@ -195,21 +239,15 @@ def merge(store: Store, source: Ref, into: str, prefer: Prefer | None, message: 
     return Merged(store._commit_of(version), outcome.added, outcome.replaced, outcome.removed, outcome.conflicts)
 
 
-def _contents(store: Store, version: int) -> dict[str, bytes]:
-    return {key: sums[-1] for key, sums in _sums(store, version).items()}
-
-
 def _pieces(text: str) -> Sequence[str]:
     from synth.store.writing import pieces
 
     return pieces(text)
 
 
-def _conflict_message(
-    store: Store, source: Ref, into: str, conflicts: Sequence[str], theirs: Mapping[str, bytes], ours: Mapping[str, bytes]
-) -> str:
-    def state(contents: Mapping[str, bytes], key: str) -> str:
-        return "changed" if key in contents else "deleted"
+def _conflict_message(store: Store, source: Ref, into: str, conflicts: Sequence[str], theirs: _Delta, ours: _Delta) -> str:
+    def state(delta: _Delta, key: str) -> str:
+        return "deleted" if delta[key][1] is None else "changed"
 
     lines = [f"\n  {key}: {state(ours, key)} in {into}, {state(theirs, key)} in {source}" for key in conflicts[:_SHOWN]]
     more = f"\n  ... and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
