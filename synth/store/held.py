@@ -1,4 +1,9 @@
-"""Versions that somebody is about to name, and versions that a gc is about to remove: small files that let each see the other.
+"""What processes need of the versions at this moment, and what a gc is about to remove: small files that let each see the other.
+
+Lance looks for conflicts in the versions since the one that a change is based on, and skips those that are gone. So a change whose writer
+began before others committed and gc removed some of their versions would land, and take back what they did. Therefore whoever changes the
+table first writes `held/ID.json` with the version that is newest, and only then looks what to base the change on; a gc first decides what
+is old and then looks what is held, and spares all from there on.
 
 Whoever gives an old version a name (a branch, a tag, a pin) or a new commit its content first writes `held/ID.json`, and then looks for a
 gc that has said it removes that version. A gc writes `gc/ID.json` with what it would remove, and then looks what is held or named. So of
@@ -12,7 +17,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,7 +35,7 @@ _HELD, _GC = "held", "gc"
 @contextmanager
 def held(table: Table, version: int) -> Iterator[None]:
     """Within this no gc removes `version`. Raises Gone if one has removed it, StoreError if one that may do so goes on for long."""
-    with _said(table.files, _HELD, [version]):
+    with _said(table.files, _HELD, {"versions": [version]}):
         _outlast(table, version)
         if table.properties(version) is None:
             raise Gone(f"store {table.files.place}: version {version} was removed by gc meanwhile; see synth log")
@@ -38,22 +43,31 @@ def held(table: Table, version: int) -> Iterator[None]:
 
 
 @contextmanager
-def condemned(files: Files, versions: Iterable[int]) -> Iterator[set[int]]:
-    """Say that a gc removes `versions`, then give those that somebody holds, which must be spared."""
+def changing(table: Table) -> Iterator[None]:
+    """Within this no gc removes what is newest when it begins or comes later."""
+    with _said(table.files, _HELD, {"since": table.latest()}):
+        yield
+
+
+@contextmanager
+def condemned(files: Files, versions: Collection[int]) -> Iterator[set[int]]:
+    """Say that a gc removes `versions`, then give those of them that nobody holds."""
     for kind in (_HELD, _GC):
         for name, told in _all(files, kind):
             if time.time() - told["at"] > _FORGOTTEN_S:
                 files.delete(name)
-    with _said(files, _GC, versions):
-        yield {version for _, told in _all(files, _HELD) for version in told["versions"]}
+    with _said(files, _GC, {"versions": sorted(versions)}):
+        held = [told for _, told in _all(files, _HELD)]
+        since = min((told["since"] for told in held if "since" in told), default=max(versions, default=0) + 1)
+        yield {version for version in versions if version < since and not any(version in told.get("versions", ()) for told in held)}
 
 
 @contextmanager
-def _said(files: Files, kind: str, versions: Iterable[int]) -> Iterator[None]:
-    name, ended, wanted = f"{kind}/{uuid.uuid4().hex}.json", threading.Event(), sorted(versions)
+def _said(files: Files, kind: str, what: Mapping[str, Any]) -> Iterator[None]:
+    name, ended = f"{kind}/{uuid.uuid4().hex}.json", threading.Event()
 
     def say() -> None:
-        files.write(name, json.dumps({"versions": wanted, "at": time.time()}).encode())
+        files.write(name, json.dumps({**what, "at": time.time()}).encode())
 
     def beat() -> None:
         while not ended.wait(BEAT_S):
@@ -77,7 +91,7 @@ def _outlast(table: Table, version: int) -> None:
     heard: dict[str, tuple[float, float]] = {}  # what each said last, and since when by our clock
     while True:
         now = time.monotonic()
-        gcs = {name: told["at"] for name, told in _all(table.files, _GC) if version in told["versions"]}
+        gcs = {name: told["at"] for name, told in _all(table.files, _GC) if version in told.get("versions", ())}
         heard = {name: heard[name] if name in heard and heard[name][0] == at else (at, now) for name, at in gcs.items()}
         if all(now - since > _DEAD_S for _, since in heard.values()):
             return
@@ -89,7 +103,6 @@ def _outlast(table: Table, version: int) -> None:
 def _all(files: Files, kind: str) -> list[tuple[str, dict[str, Any]]]:
     found = []
     for name in files.list(kind):
-        with suppress(ValueError, KeyError, TypeError):  # what is no such file holds nothing
-            told = json.loads(files.read(name) or b"")  # b"": it has ended since
-            found.append((name, {"versions": set(map(int, told["versions"])), "at": float(told["at"])}))
+        if data := files.read(name):  # else it has ended since
+            found.append((name, json.loads(data)))
     return found

@@ -77,9 +77,9 @@ def lance_errors(what: str) -> Iterator[None]:
         ):
             raise
         text = str(error)
-        if re.search(r"commit conflict|incompatible with concurrent|preempted by concurrent", text):
+        if re.search(r"[Cc]ommit conflict|incompatible with concurrent|preempted by concurrent", text):
             raise Conflict(f"{what}: other writers were faster, again and again; run the same command once more") from error
-        if re.match(r"Not found|Ref not found|Version not found|Dataset at path .* was not found", text):
+        if re.match(r"(External error: )?Not found|Ref not found|Version not found|Dataset at path .* was not found", text):
             raise Gone(f"{what}: {_plain(text)}") from error
         if re.search(r"No space left|os error 28|File too large|os error 27|Disk quota", text):
             cause = "the disk is full; what was committed before is whole; free some space and run the same command again"

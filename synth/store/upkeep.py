@@ -40,8 +40,8 @@ def collect(store: Store, keep: timedelta) -> Freed:
     oldest, used = datetime.now(UTC) - keep, _used(store)
     teller = store._history.teller()  # what is newer is a step of a writer at work
     old = {version for version, when in used.items() if version < teller and when <= oldest}
-    with condemned(store._files, old) as spared:
-        going = sorted(old - spared - _named(store))
+    with condemned(store._files, old) as free:
+        going = sorted(free - _named(store))
         if not going:
             return Freed(0, 0, compacted)
         with table.errors("be cleaned"):
