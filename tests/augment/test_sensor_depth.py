@@ -71,6 +71,13 @@ def test_holes_are_as_wide_as_the_jump_in_disparity(baseline: float) -> None:
     assert not above[7:].any()
 
 
+@pytest.mark.parametrize("jump", [2, 4, 7])
+def test_small_jumps_make_small_holes(jump: int) -> None:
+    depth = np.full((HEIGHT, WIDTH), 3.0, np.float32)
+    depth[:, 100:150] = FB / (6 + jump)
+    assert abs(int(np.isinf(seen(depth, StereoDepth(B)))[50, 20:100].sum()) - jump) <= 1
+
+
 def test_behind_a_pole_the_second_imager_sees_the_wall_again() -> None:
     depth = np.full((HEIGHT, WIDTH), 3.0, np.float32)
     depth[:, 120:124] = 0.6  # disparity 30, the wall's 6: hides 4 px of it, 24 px to the left

@@ -19,7 +19,7 @@ from synth.geometry import pixel_centers, rays
 from synth.rand import Uniform, rng_for
 from synth.render.flat import FlatRenderer
 from synth.types import F64, Camera, Draft
-from tests.augment.sensor_cases import CAMERA, DOT, HEIGHT, WIDTH, centroid, decoded, dots, encoded, flat, inside, spread
+from tests.augment.sensor_cases import CAMERA, DOT, HEIGHT, WIDTH, centroid, decoded, disc, dots, encoded, flat, inside, spread
 from tests.shapes import BOX, LENS, SPHERE, random_world
 
 RNG = rng_for(0, 0, "lens")
@@ -101,6 +101,21 @@ def test_labels_are_those_of_a_picture_taken_through_the_lens(seed: int) -> None
         assert got.truncated_fraction == pytest.approx(want.truncated_fraction, abs=0.03)
         assert np.abs(np.subtract(got.box_full_xyxy, want.box_full_xyxy)).max() < 1.0  # type: ignore[arg-type]
         assert (got.camera_from_object == want.camera_from_object).all()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_silhouettes_outside_the_frame_follow(fill: bool) -> None:
+    base = dots(spread(0, 1))
+    item = disc(np.array([-160.0, 20.0]), 90.0)
+    out = lens(LENS, fill).apply(replace(base, instances=(item,), instance=np.zeros_like(base.instance)), RNG)
+    assert out.camera is not None
+    k = CAMERA.image_from_camera
+    xyz = np.column_stack([(item.outline_xy - k[:2, 2]) / k[0, 0], np.ones(len(item.outline_xy))])
+    outline = opencv(out.camera, xyz, LENS)
+    moved = out.instances[0]
+    assert np.abs(moved.outline_xy[: len(outline)] - outline).max() < 1e-6
+    area = cv2.contourArea(outline.astype(np.float32)[:, None])
+    assert moved.silhouette.bits.sum() + moved.silhouette.beyond_px == pytest.approx(area, rel=0.01)
 
 
 @settings(max_examples=20, deadline=None)
