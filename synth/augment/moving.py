@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from synth.augment.warp import (
     sample_window,
 )
 from synth.geometry import convex_hull
-from synth.types import F32, F64, I32, U8, Bool, Category, Draft, DraftInstance, Window
+from synth.types import F32, F64, U8, Bool, Category, Draft, DraftInstance, Window
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
@@ -78,7 +78,10 @@ class Moving:
 def _carried(draft: Draft, path: Sequence[Warp], hidden: dict[int, Bool]) -> Draft:
     """The labels of a draft through a path of maps."""
     route = _Route(path)
-    instance = route.labels(draft.instance, hidden)
+    if path and len(draft.instances) < 256:  # small numbers are sampled faster
+        instance = route.labels(draft.instance.astype(np.uint8), hidden).astype(np.int32)
+    else:
+        instance = route.labels(draft.instance, hidden)
     if not path:
         return replace(draft, instance=instance)
     depth = None if draft.depth_m is None else route.pixels(draft.depth_m, np.inf)
@@ -131,11 +134,11 @@ class _Route:
             moved[self._cut_off] = outside
         return moved
 
-    def labels(self, instance: I32, hidden: dict[int, Bool]) -> I32:
+    def labels(self, instance: _Array, hidden: dict[int, Bool]) -> _Array:
         """The instance map of the first frame, as the last one shows it, without what is hidden on the way."""
         hidden = dict(hidden)
         if 0 in hidden:
-            instance = np.where(hidden.pop(0), np.int32(0), instance)
+            instance = cast(_Array, instance * ~hidden.pop(0))
         if not self.path:
             return instance
         moved = self.pixels(instance, 0)
@@ -301,7 +304,7 @@ def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int
             xy = route.trace()[0][y0:y1, x0:x1]
         else:
             xy = _trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0]
-        moved = pick_nearest(bits, xy - np.array([window.x0, window.y0], dtype=np.float32))
+        moved = pick_nearest(bits, xy, at=(window.x0, window.y0))
     return Window(moved.view(np.bool_), x0, y0, _beyond(window, route, cut, frame) if window.beyond_px or cut else 0.0)
 
 

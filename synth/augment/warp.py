@@ -207,11 +207,8 @@ def _folds(offset: F32) -> bool:
         return False
     u, v = np.ascontiguousarray(offset[..., 0]), np.ascontiguousarray(offset[..., 1])
     ux, vx, uy, vy = u[:, 1:] - u[:, :-1] + 1, v[:, 1:] - v[:, :-1], u[1:] - u[:-1], v[1:] - v[:-1] + 1
-    return any(
-        not float((ux[rows] * vy[:, columns] - vx[rows] * uy[:, columns]).min()) > 0.02
-        for rows in (slice(None, -1), slice(1, None))
-        for columns in (slice(None, -1), slice(1, None))
-    )
+    halves = slice(None, -1), slice(1, None)  # of a cell: the triangles at its upper left and at its lower right corner
+    return any(not float((ux[half] * vy[:, half] - vx[half] * uy[:, half]).min()) > 0.02 for half in halves)
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -271,11 +268,13 @@ def _moved_origin(src_from_dst: F64, x_dst: float, y_dst: float, x_src: float, y
     return m
 
 
-def pick_nearest(array: _Array, xy: F32, outside: float = 0) -> _Array:
-    """An array (h, w, ...) at points (rows, columns, 2): the pixel each lies in, and `outside` where that is none."""
+def pick_nearest(array: _Array, xy: F32, outside: float = 0, at: tuple[int, int] = (0, 0)) -> _Array:
+    """An array (h, w, ...) whose corner lies at pixel `at`, at points (rows, columns, 2): the pixel each lies in, and `outside` where that
+    is none."""
     import cv2
 
-    there = xy - np.float32(0.5)
+    # As complex numbers, since numpy is slow over an axis of two.
+    there = (xy.view(np.complex64) - np.complex64(complex(at[0] + 0.5, at[1] + 0.5))).view(np.float32)
     return cast(_Array, cv2.remap(array, there, None, NEAREST, borderMode=CONSTANT, borderValue=(outside,) * 4))
 
 
