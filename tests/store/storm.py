@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = [f"shared/{number:02}" for number in range(12)]
 PNG = Output("png")
 WORKERS = 4
+BRANCHES = (("main", "dev"), ("main",), ("main",), ("main", "dev"))  # of a round, in turn; gc is in every other round
 
 
 def labelled(key: str, token: str) -> Sample:
