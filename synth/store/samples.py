@@ -120,10 +120,14 @@ class Samples(Sequence[Sample]):
         rows = (wanted if self._rows is None else self._rows[wanted]).tolist()
         data = self._table.at(self.version)
         with self._table.errors("be read"):
-            labels = _with_all(data.take(rows, columns=[name for name in LABELS if name in data.schema.names]))
+            there = [name for name in LABELS if name in data.schema.names]
+            # Finding rows by their place is slow where rows were deleted: once, then the pictures by address.
+            taken = data.take(rows, columns=[*there, "_rowaddr"])
+            labels, addresses = _with_all(taken), taken["_rowaddr"].to_pylist()
+            kept = [name for name in ("image", *self._maps) if pixels and labels[f"{name}_sha256"].null_count < len(rows)]
             blobs = {
-                name: [blob for _, blob in data.read_blobs(name, indices=rows, preserve_order=True)]
-                if pixels and (name == "image" or name in self._maps)
+                name: [blob for _, blob in data.read_blobs(name, addresses=addresses, preserve_order=True)]
+                if name in kept
                 else [None] * len(rows)
                 for name in BLOBS
             }
