@@ -10,7 +10,7 @@ from synth.store.files import Files
 
 SCHEMA_VERSION = 2
 _MARK = "synth.json"
-_OURS = ("samples.lance", "objects", "commit.lock")
+_OURS = ("samples.lance", "objects", "commit.lock", "probe")
 
 
 def make(files: Files, create: Callable[[], None]) -> None:

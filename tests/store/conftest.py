@@ -36,3 +36,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "local":
         return str(tmp_path / "store")
     return str(request.getfixturevalue("s3"))
+
+
+@pytest.fixture(scope="module", params=["local", "s3"])
+def module_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`place` for a store that the tests of a module share."""
+    if request.param == "local":
+        yield str(tmp_path_factory.mktemp("store") / "store")
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_server.environment(request.getfixturevalue("s3_url")).items():
+            patch.setenv(name, value)
+        yield f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex}"

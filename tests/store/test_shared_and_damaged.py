@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXACT = Output("png", maps=("depth",))
 
 
-def writer(store: Path, *arguments: object) -> subprocess.Popen[str]:
+def writer(store: str | Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.store.writer", str(store), *map(str, arguments)],
         cwd=ROOT,
@@ -36,35 +36,35 @@ def whole(store: Store) -> list[int]:
     return sorted(s.origin.index for s in store.read() if s.origin is not None)
 
 
-def test_processes_that_make_fill_and_commit_at_once_all_land(tmp_path: Path) -> None:
-    writers = [writer(tmp_path / "s", f"run{i}", 20 * i, 20) for i in range(4)]
+def test_processes_that_make_fill_and_commit_at_once_all_land(place: str) -> None:
+    writers = [writer(place, f"run{i}", 20 * i, 20) for i in range(4)]
     done = [w.communicate(timeout=60) for w in writers]
     assert [w.returncode for w in writers] == [0] * 4, done
-    store = Store.open(tmp_path / "s")
+    store = Store.open(place)
     assert whole(store) == list(range(80))
     assert sorted(str(commit.run) for commit in store.log()[:-1]) == ["run0", "run1", "run2", "run3"]
 
 
-def test_the_same_run_started_twice_is_not_doubled(tmp_path: Path) -> None:
-    writers = [writer(tmp_path / "s", "run", 0, 20) for _ in range(2)]
+def test_the_same_run_started_twice_is_not_doubled(place: str) -> None:
+    writers = [writer(place, "run", 0, 20) for _ in range(2)]
     errors = [w.communicate(timeout=60)[1] for w in writers]
     assert sorted(w.returncode for w in writers) == [0, 1]
     assert "main has 20 of these samples already (first: run-00000000, run run)" in "".join(errors)
-    assert whole(Store.open(tmp_path / "s")) == list(range(20))
+    assert whole(Store.open(place)) == list(range(20))
 
 
 @pytest.mark.parametrize("killed_after", ["writing", "written"])
-def test_a_killed_writer_leaves_no_trace_in_any_version(tmp_path: Path, killed_after: str) -> None:
-    store = Store.open(tmp_path / "s", create=True)
+def test_a_killed_writer_leaves_no_trace_in_any_version(place: str, killed_after: str) -> None:
+    store = Store.open(place, create=True)
     store.commit([store.write_fragment([sample(0)], EXACT, "run")], message="m", run="run", meta={})
-    victim = writer(store.folder, "run", 1, 70, 0.01)
+    victim = writer(store.place, "run", 1, 70, 0.01)
     assert victim.stdout is not None
     while victim.stdout.readline().strip() != killed_after:
         assert victim.poll() is None
     time.sleep(0.3 if killed_after == "writing" else 0)
     victim.kill()
     victim.communicate()
-    assert whole(Store.open(store.folder)) == [0]
+    assert whole(Store.open(store.place)) == [0]
     store.commit([store.write_fragment([sample(1)], EXACT, "run")], message="m", run="run", meta={})
     assert whole(store) == [0, 1]
 

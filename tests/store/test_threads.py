@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -17,8 +16,8 @@ def sample(run: str, index: int) -> Sample:
     return Sample(np.zeros((8, 8, 3), dtype=np.uint8), (), (), origin=origin, key=f"{run}-{index:08d}")
 
 
-def test_history_can_be_read_while_others_commit(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "store", create=True)
+def test_history_can_be_read_while_others_commit(place: str) -> None:
+    store = Store.open(place, create=True)
 
     def commit(run: str) -> int:
         fragments = [store.write_fragment([sample(run, index)], Output("png"), run) for index in range(2)]
