@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from synth.augment.sensor.light import Shot, Step, check, check_vector
+from synth.augment.sensor.light import ANY, Shot, Step, check, check_vector
 from synth.rand import Random, Stream, check_range, draw
 from synth.types import F32, F64
 
@@ -22,10 +22,10 @@ class Exposure(Step):
     ev: Random[float] = 0.0
 
     def __post_init__(self) -> None:
-        check(self, ev=(-20, 20))
+        check(self, ev=ANY)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
-        factor = np.float32(2.0 ** float(draw(self.ev, rng, "ev")))
+        factor = np.float32(2.0 ** min(float(draw(self.ev, rng, "ev")), 100.0))
         shot = shot.linear()
         return replace(shot, pixels=shot.pixels * factor)
 

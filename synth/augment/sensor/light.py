@@ -6,6 +6,7 @@ steps rounds once, at its end. 1 is the light that a picture shows as white; wha
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -126,6 +127,9 @@ def around(wanted: Bool, margin: int) -> tuple[slice, slice]:
 
 Points = Callable[[F64], F64]
 """Points (n, 2) to points (n, 2), px."""
+
+ANY = (-math.inf, math.inf)
+"""Limits of a parameter that has none."""
 
 FILL, BLACK = REPLICATE, CONSTANT
 """What shows where a moved picture has no source: its edge, or nothing."""

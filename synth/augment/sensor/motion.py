@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from synth.augment.sensor.fields import directions, smooth_field, zoom_that_fills
-from synth.augment.sensor.light import FILL, Shot, Step, around, camera_of, check, check_vector
+from synth.augment.sensor.light import ANY, FILL, Shot, Step, around, camera_of, check, check_vector
 from synth.augment.warp import grid
 from synth.errors import ConfigError
 from synth.geometry import distort, project, rays
@@ -32,7 +32,7 @@ class LinearBlur(Step):
     angle_rad: Random[float] = 0.0
 
     def __post_init__(self) -> None:
-        check(self, length_px=(0, 256), angle_rad=(-math.inf, math.inf))
+        check(self, length_px=(0, 256), angle_rad=ANY)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
         import cv2
@@ -80,7 +80,7 @@ class MotionBlur(Step):
     def __post_init__(self) -> None:
         check(self, exposure_s=(0, 60), distance_m=(1e-3, 1e6), fov_rad=(0.01, 3.1))
         for name in ("rotation_rad_s", "translation_m_s", "object_m_s"):
-            check_vector(self, name, -1000, 1000)
+            check_vector(self, name, *ANY)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
         exposure = float(draw(self.exposure_s, rng, "exposure_s"))
@@ -209,7 +209,7 @@ class RollingShutter(Step):
     def __post_init__(self) -> None:
         check(self, readout_s=(0, 1), distance_m=(1e-3, 1e6), fov_rad=(0.01, 3.1))
         for name in ("rotation_rad_s", "translation_m_s"):
-            check_vector(self, name, -1000, 1000)
+            check_vector(self, name, *ANY)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
         draft = shot.draft
