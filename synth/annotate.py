@@ -241,29 +241,53 @@ def finish(draft: Draft, categories: Sequence[Category], origin: Origin | None =
 def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
     width, height = draft.size
     mask = draft.instance == number
-    area = int(mask.sum())
+    seen = mask_corners(mask)
+    # All that follows is within the part of the frame that mask and silhouette share: most objects are small.
+    x0, y0, x1, y1 = _part(item.silhouette, seen, width, height)
+    part, silhouette = mask[y0:y1, x0:x1], replace(item.silhouette, x0=item.silhouette.x0 - x0, y0=item.silhouette.y0 - y0)
+    area = int(part.sum())
     # A renderer snaps vertices to a fraction of a pixel, so a few edge pixels of the mask can lie outside the exact silhouette.
-    in_frame = item.silhouette.cut(width, height)
-    strays = mask & ~in_frame
-    full_px = float(item.silhouette.bits.sum()) + item.silhouette.beyond_px + float(strays.sum())
-    in_frame |= strays
-    corners = mask_corners(mask)
+    in_frame = silhouette.cut(x1 - x0, y1 - y0)
+    strays = int((part & ~in_frame).sum())
+    full_px = float(silhouette.bits.sum()) + silhouette.beyond_px + strays
+    in_frame |= part
+    inside_px = int(in_frame.sum())
+    rle = _encoded(part, x0, y0, width, height)
     outline = item.outline_xy
     return Instance(
         category=item.category.name,
-        mask=Rle.encode(mask),
-        mask_full=Rle.encode(in_frame),
+        mask=rle,
+        mask_full=rle if inside_px == area else _encoded(in_frame, x0, y0, width, height),
         area_px=area,
-        box_xyxy=box_of(corners) if area else None,
+        box_xyxy=box_of(seen) if area else None,
         box_full_xyxy=box_of(outline) if len(outline) else None,
-        obb=least_area_rectangle(corners) if area else None,
+        obb=least_area_rectangle(seen) if area else None,
         visible_fraction=area / full_px if full_px else 0.0,
-        truncated_fraction=1 - float(in_frame.sum()) / full_px if full_px else float(_misses_frame(outline, width, height)),
+        truncated_fraction=1 - inside_px / full_px if full_px else float(_misses_frame(outline, width, height)),
         keypoints=_keypoints(item, mask) if item.category.keypoints else None,
         camera_from_object=item.camera_from_object,
         box3d_object_m=item.box3d_object_m,
         asset=item.asset,
     )
+
+
+def _part(silhouette: Window, mask_xy: F64, width: int, height: int) -> tuple[int, int, int, int]:
+    """x0 y0 x1 y1 of what holds a mask, by its corners (n, 2), and the part of a silhouette within the frame; zeros if there is none."""
+    rows, columns = silhouette.bits.shape
+    x0, y0 = max(silhouette.x0, 0), max(silhouette.y0, 0)
+    x1, y1 = min(silhouette.x0 + columns, width), min(silhouette.y0 + rows, height)
+    points = np.concatenate([mask_xy, np.array([[x0, y0], [x1, y1]] if x0 < x1 and y0 < y1 else np.zeros((0, 2)))])
+    if not len(points):
+        return 0, 0, 0, 0
+    left, top, right, bottom = box_of(points)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _encoded(part: Bool, x0: int, y0: int, width: int, height: int) -> Rle:
+    """A mask of which only a part, with its corner at (x0, y0), holds something. Column by column, as it is encoded."""
+    mask = np.zeros((height, width), dtype=np.bool_, order="F")
+    mask[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
+    return Rle.encode(mask)
 
 
 def _misses_frame(outline_xy: F64, width: int, height: int) -> bool:
@@ -281,8 +305,31 @@ def box_of(points_xy: F64) -> tuple[float, float, float, float]:
 
 
 def mask_corners(mask: Bool) -> F64:
-    """(n, 2) the outer corners of the first and last pixel of each row of a mask: enough for its box and its hull."""
+    """(n, 2) outer corners of pixels of a mask: enough for its box and its hull; (0, 2) if it is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
-    left = mask[rows].argmax(axis=1)
-    right = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
-    return np.array([np.concatenate([left, left, right, right]), np.concatenate([rows, rows + 1, rows, rows + 1])], dtype=np.float64).T
+    if not len(rows):
+        return np.zeros((0, 2))
+    inner = mask[rows[0] : rows[-1] + 1]
+    there = inner.any(axis=1)
+    left = np.where(there, inner.argmax(axis=1), np.inf)
+    right = np.where(there, mask.shape[1] - inner[:, ::-1].argmax(axis=1), -np.inf)
+    # At each line between two rows, the outermost of the corners above and below.
+    left = np.minimum(np.append(left, np.inf), np.append(np.inf, left))
+    right = np.maximum(np.append(right, -np.inf), np.append(-np.inf, right))
+    y = np.arange(rows[0], rows[-1] + 2, dtype=np.float64)
+    return np.concatenate([_bulging(-left, y) * (-1, 1), _bulging(right, y)])
+
+
+def _bulging(x: F64, y: F64) -> F64:
+    """(n, 2) of the points of a chain, downwards, those that may be corners of its hull to the right. A corner lies outside every line
+    between two others, so whatever does not is left out, whichever two are tried."""
+    x, y = x[np.isfinite(x)], y[np.isfinite(x)]
+    for reach in (1, 2, 4, 8, 1):
+        if len(x) <= 2 * reach:
+            break
+        above, at, below = slice(None, -2 * reach), slice(reach, -reach), slice(2 * reach, None)
+        out = (x[at] - x[above]) * (y[below] - y[above]) > (x[below] - x[above]) * (y[at] - y[above])
+        keep = np.ones(len(x), dtype=np.bool_)
+        keep[at] = out
+        x, y = x[keep], y[keep]
+    return np.stack([x, y], axis=1)

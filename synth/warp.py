@@ -43,15 +43,22 @@ def _byte_of_linear() -> U8:
 
 def to_linear(image: U8) -> F32:
     """sRGB bytes to linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.take(_linear_of_byte(), image)
+    import cv2
+
+    if not image.size:
+        return np.zeros(image.shape, np.float32)
+    linear: F32 = cv2.LUT(np.ascontiguousarray(image).reshape(1, -1), _linear_of_byte())
+    return linear.reshape(image.shape)
 
 
 def to_srgb(linear: F32) -> U8:
     """Linear light to sRGB bytes, clipped. Bytes that came through `to_linear` come back as they were."""
-    codes = linear * np.float32(_CODES)
-    codes += np.float32(0.5)
-    np.clip(codes, 0, _CODES, out=codes)
-    return np.take(_byte_of_linear(), codes.astype(np.uint16))
+    import cv2
+
+    if not linear.size:
+        return np.zeros(linear.shape, np.uint8)
+    codes = cv2.multiply(np.ascontiguousarray(linear).reshape(1, -1), float(_CODES), dtype=cv2.CV_16U)  # rounded and clipped
+    return np.take(_byte_of_linear(), codes).reshape(linear.shape)
 
 
 # --- a cut-out, made ready once ---------------------------------------------------------------------------------------
@@ -71,6 +78,15 @@ class _Ready:
         np.divide(alpha, np.float32(255), out=full[..., 3])
         np.multiply(to_linear(cutout.rgba[..., :3]), full[..., 3:], out=full[..., :3])
         self._shrunk: dict[tuple[int, int], F32] = {(0, 0): full}
+        self._alpha: dict[tuple[int, int], F32] = {}
+        across, down = (np.linspace(a, b, 9) for a, b in zip(self.low, self.high, strict=True))
+        self.grid = np.stack([np.tile(across, 9), np.repeat(down, 9)], axis=1)  # (81, 2) points all over it
+
+    def alpha(self, level_x: int, level_y: int) -> F32:
+        """The last channel of `shrunk`, on its own."""
+        if (level_x, level_y) not in self._alpha:
+            self._alpha[level_x, level_y] = np.ascontiguousarray(self.shrunk(level_x, level_y)[..., 3])
+        return self._alpha[level_x, level_y]
 
     def shrunk(self, level_x: int, level_y: int) -> F32:
         """The cut-out (h, w, 4), each side divided by 2**level and rounded up."""
@@ -191,7 +207,7 @@ def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin
     rgba = sampler.window(drawn_low, drawn_high)
     if (kept_low >= drawn_low).all() and (kept_high <= drawn_high).all():
         (left, top), (right, bottom) = kept_low - drawn_low, kept_high - drawn_low
-        bits = _mostly(rgba[top:bottom, left:right, 3])
+        bits = _mostly(np.ascontiguousarray(rgba[top:bottom, left:right, 3]))
     else:
         alpha = sampler.window(kept_low, kept_high, alpha_only=True)
         # What is drawn and what is labelled are one, to the last bit.
@@ -215,8 +231,9 @@ def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin
 def _mostly(alpha: F32) -> Bool:
     """(h, w) where more than half is covered. Of two opposite edges that cover exactly half of a pixel the left or top one gets it."""
     bits: Bool = alpha > 0.5
-    row, column = np.nonzero(np.abs(alpha - 0.5) < 1e-5)
-    if len(row):
+    even = (alpha > 0.5 - 1e-5) & (alpha < 0.5 + 1e-5)
+    if even.any():
+        row, column = np.nonzero(even)
         around = np.pad(alpha, 1)
         rightward = around[row + 1, column + 2] - around[row + 1, column]
         downward = around[row + 2, column + 1] - around[row, column + 1]
@@ -237,9 +254,9 @@ class _Sampler:
             int(np.clip(math.ceil(-math.log2(max(self.samples * step, 1e-9))), 0, limit))
             for step, limit in zip((step_x, step_y), most, strict=True)
         )
-        self.source = ready.shrunk(level_x, level_y)
-        full = ready.shrunk(0, 0)
-        self.source_from_layer = np.diag([self.source.shape[1] / full.shape[1], self.source.shape[0] / full.shape[0], 1.0])
+        self.ready, self.level = ready, (level_x, level_y)
+        (rows, columns), (full_rows, full_columns) = ready.alpha(level_x, level_y).shape, ready.shrunk(0, 0).shape[:2]
+        self.source_from_layer = np.array([[columns / full_columns, 0, 0], [0, rows / full_rows, 0], [0, 0, 1.0]])
 
     def window(self, low: Any, high: Any, alpha_only: bool = False) -> F32:
         """(h, w, 4) rgba, or (h, w) alpha, of pixels low..high of the image."""
@@ -253,7 +270,7 @@ class _Sampler:
         image_from_sample = np.array([[1 / k, 0, low[0] + 0.5 / k], [0, 1 / k, low[1] + 0.5 / k], [0, 0, 1]])
         to_index = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
         matrix = to_index @ self.source_from_layer @ self.layer_from_image @ image_from_sample
-        source = np.ascontiguousarray(self.source[..., 3]) if alpha_only else self.source
+        source = self.ready.alpha(*self.level) if alpha_only else self.ready.shrunk(*self.level)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         if self.front.min() == self.front.max():
             fine = cv2.warpAffine(source, (matrix / matrix[2, 2])[:2], (k * width, k * height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
@@ -273,8 +290,7 @@ def _steps(image_from_layer: F64, ready: _Ready, low: Any, high: Any) -> tuple[f
     if not image_from_layer[2, :2].any():
         step_x, step_y = np.linalg.norm(image_from_layer[:2, :2], axis=0) / image_from_layer[2, 2]
         return float(step_x), float(step_y)
-    grid = np.stack(np.meshgrid(*(np.linspace(a, b, 9) for a, b in zip(ready.low, ready.high, strict=True))), axis=-1).reshape(-1, 2)
-    xy, w = through(image_from_layer, grid)
+    xy, w = through(image_from_layer, ready.grid)
     front = w > NEAR * w.max()
     xy, w = xy[front], w[front]
     inside = ((xy >= low) & (xy <= high)).all(axis=1)
