@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from synth.augment.sensor.fields import directions, smooth_field, zoom_that_fill
 from synth.augment.sensor.light import ANY, FILL, Shot, Step, around, camera_of, check, check_vector
 from synth.augment.warp import grid
 from synth.errors import ConfigError
-from synth.geometry import distort, project, rays
+from synth.geometry import project, rays
 from synth.rand import Random, Stream, draw
 from synth.types import F32, F64, Camera, Draft
 
@@ -122,12 +121,14 @@ class MotionBlur(Step):
 
 
 def _to_px(camera: Camera, xy: F32, rate: F32) -> F32:
-    """Rates (h, w, 2) of x/z, y/z in px."""
-    if any(camera.distortion):
-        tiny = 1e-4
-        rate = cast(F32, (distort(camera, xy + tiny * rate.astype(np.float64)) - distort(camera, xy - tiny * rate.astype(np.float64))))
-        rate = rate / np.float32(2 * tiny)
-    return np.asarray(rate @ camera.image_from_camera[:2, :2].T, dtype=np.float32)
+    """Rates (h, w, 2) of x/z, y/z in px, at rays xy (h, w, 2)."""
+    if not any(camera.distortion) or min(xy.shape[:2]) < 2:
+        return np.asarray(rate @ camera.image_from_camera[:2, :2].T, dtype=np.float32)
+    # How rays change from pixel to pixel, turned round
+    (a, c), (b, d) = (np.moveaxis(np.asarray(np.gradient(xy, axis=axis)), -1, 0) for axis in (1, 0))
+    determinant = a * d - b * c
+    u, v = d * rate[..., 0] - b * rate[..., 1], a * rate[..., 1] - c * rate[..., 0]
+    return np.asarray(np.stack([u, v], axis=-1) / determinant[..., None], dtype=np.float32)
 
 
 def _smeared(pixels: F32, step: F32, depth_m: F32 | None) -> F32:
