@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synth.annotate import finish
+from synth.augment.chain import Chain
 from synth.rand import rng_for
 from synth.types import Draft, Sample
 from tests.augment.cases import GEOMETRIC, HAND, HEIGHT, VARIANTS, WIDTH, Measured, draft, measure, random_list, stage
@@ -85,7 +86,7 @@ def test_labels_follow_the_picture(name: str, params: dict[str, Any]) -> None:
     assert compared >= 3
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(GEOMETRIC)), st.integers(0, 2**32), st.integers(0, 2**32))
 def test_labels_follow_the_picture_anywhere(name: str, seed: int, scene: int) -> None:
     base = draft(scene)
@@ -109,3 +110,26 @@ def test_the_measure_would_notice_half_a_pixel() -> None:
     measured.source += 0.5
     with pytest.raises(AssertionError):
         check(measured, base, moved)
+
+
+def test_what_a_list_covered_or_cut_off_on_the_way_stays_hidden() -> None:
+    """A hole, and what a crop cut away before a pad brought the frame back, are black in the picture; no object may show there."""
+    hidden = 0
+    for seed in range(8):
+        base = draft(seed, np.full((HEIGHT, WIDTH, 3), 200, dtype=np.uint8))
+        for bend in ("Rotate", "OpticalDistortion"):
+            steps = [
+                stage("Affine", {"rotate": [-20, 20]}),
+                stage("CoarseDropout", {"num_holes_range": [4, 4]}),
+                stage("Crop", {"x_min": 50, "y_min": 30, "x_max": 150, "y_max": 110}),
+                stage("Pad", {"padding": [50, 30, 50, 40]}),
+                stage(bend, {"limit": [-20, 20]} if bend == "Rotate" else {}),
+            ]
+            moved = Chain(steps).apply(base, rng_for(seed, 0, "s"))
+            free = Chain([steps[0], stage("NoOp"), steps[4]]).apply(base, rng_for(seed, 0, "s"))
+            black = (moved.image == 0).all(axis=-1)
+            assert not moved.instance[black].any()
+            bright = (moved.image == 200).all(axis=-1)
+            assert (moved.instance == free.instance)[bright].mean() > 0.999
+            hidden += int((free.instance[black] > 0).sum())
+    assert hidden > 10000
