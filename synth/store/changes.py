@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synth.errors import StoreCallError, StoreError, known_names
+from synth.store.failures import Conflict, Gone
 from synth.store.held import changing
 from synth.store.history import Entry, History
-from synth.store.table import Conflict, Gone, Table, fragments_of
+from synth.store.table import Table, fragments_of
 
 _T = TypeVar("_T")
 _PATIENCE_S = 120.0  # with which a writer tries again while others are first

@@ -22,8 +22,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from synth.errors import StoreError
+from synth.store.failures import Gone
 from synth.store.files import Files
-from synth.store.table import Gone, Table
+from synth.store.table import Table
 
 BEAT_S = 5.0
 _DEAD_S = 30.0  # without a beat; by the watcher's own clock

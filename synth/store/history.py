@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from synth.errors import ConfigError, StoreCallError, known_names
+from synth.store.failures import Gone
 from synth.store.files import Files
 from synth.store.objects import Objects
-from synth.store.table import MAKING, Gone, Table
+from synth.store.table import MAKING, Table
 
 MAIN = "main"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")

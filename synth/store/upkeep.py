@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from synth.errors import StoreError
@@ -61,11 +60,12 @@ def _used(store: Store) -> dict[int, datetime]:
 
 
 def _named(store: Store) -> set[int]:
-    """The versions that something names: branches, tags and pins, and where branches parted."""
+    """The versions that something names, branches, tags and pins, and where these parted from the branches, which a merge asks for."""
     history = store._history
-    heads = history.heads()
-    parted = {history.common(a, b) for a, b in combinations(heads.values(), 2)}
-    return {*heads.values(), *history.tags().values(), *(version for version in parted if version is not None)}
+    heads = set(history.heads().values())
+    named = heads | set(history.tags().values())
+    parted = {history.common(head, other) for head in heads for other in named - {head}}
+    return named | {version for version in parted if version is not None}
 
 
 def restore(store: Store, ref: Ref, branch: str, message: str) -> int:

@@ -23,7 +23,8 @@ import pytest
 from synth.errors import StoreError
 from synth.record import Output
 from synth.store import Store
-from synth.store.table import Conflict, Table
+from synth.store.failures import Conflict
+from synth.store.table import Table
 from synth.types import Instance, Sample, SampleInfo
 from tests.samples import BOX
 

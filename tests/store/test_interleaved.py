@@ -22,8 +22,9 @@ from lance.optimize import Compaction
 from synth.errors import StoreCallError, StoreError
 from synth.store import Commit, Store
 from synth.store import held as holding
+from synth.store.failures import Conflict, Gone
 from synth.store.files import LocalFiles
-from synth.store.table import Conflict, Gone, Table
+from synth.store.table import Table
 from tests.store.storm import PNG, contents, labelled
 
 Action = Callable[[Store], object]
@@ -314,6 +315,16 @@ def test_age_counts_from_when_a_branch_left_the_version(store: Store) -> None:
     store.gc(timedelta(seconds=0.2))
     with pytest.raises(StoreError, match="gc has removed it"):
         store.read(left)
+
+
+def test_where_a_tag_parted_from_main_is_kept_for_a_merge(store: Store) -> None:
+    store.delete_branch("dev")
+    put(store, "n", "newer")
+    store.delete_tag("old")
+    store.gc(timedelta(0))
+    merged = store.merge("theirs")
+    assert (merged.added, merged.replaced) == (1, 1)
+    assert rightly(store)["main"] == {"a": "dev", "e": "dev"} | dict.fromkeys("bcd", "first") | {"n": "newer"}
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
