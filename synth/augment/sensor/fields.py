@@ -1,11 +1,12 @@
 """Maps of the picture plane that are known as functions, both ways: the lens and the rolling shutter.
 
-A function that costs much (the inverse of a lens takes Newton's method) is computed on nodes STEP px apart and interpolated by cubic
+A function that costs much (the inverse of a lens takes Newton's method) is computed on nodes some px apart and interpolated by cubic
 splines; for the smooth maps of a camera that errs by less than a hundredth of a pixel.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -17,19 +18,23 @@ from synth.errors import ConfigError
 from synth.geometry import checked_rays
 from synth.types import F32, F64, Bool, Camera, Draft
 
-STEP = 16
+
+def step_px(width: int, height: int) -> float:
+    """Between nodes: 16 px, less in small pictures, where so many px are a large part of the field of view."""
+    return min(16.0, max(width, height) / 8)
 
 
 @dataclass(frozen=True, eq=False)
 class SmoothField(Field):
     """A field that is known outside of the frame, too, and backwards.
 
-    forward: where a point of the source is in the new frame. around (rows, columns, 2): offsets at nodes STEP px apart, the first at
+    forward: where a point of the source is in the new frame. around (rows, columns, 2): offsets at nodes `step` px apart, the first at
     `corner` (x, y), over the frame and all that silhouettes reach.
     """
 
     around: F32
     corner: tuple[float, float]
+    step: float
     forward: Points
 
     @cached_property
@@ -42,7 +47,7 @@ class SmoothField(Field):
         inside = np.asarray(((xy >= 0) & (xy <= (self.width, self.height))).all(axis=-1))
         if inside.all():
             return super().sources(xy)
-        node = (xy - np.array(self.corner, dtype=np.float32)) / np.float32(STEP)
+        node = (xy - np.array(self.corner, dtype=np.float32)) / np.float32(self.step)
         outer = xy + cv2.remap(self.around, node, None, LINEAR, borderMode=REPLICATE)
         return np.where(inside[..., None], super().sources(xy), outer)
 
@@ -57,13 +62,14 @@ def smooth_field(draft: Draft, backward: Points, forward: Points) -> SmoothField
     boxes = [(w.x0, w.y0, w.x0 + w.bits.shape[1], w.y0 + w.bits.shape[0]) for w in windows]
     edges = [_edge(*box) for box in boxes if min(box[:2]) < 0 or box[2] > width or box[3] > height]
     reached = np.concatenate([np.array([[0.0, 0.0], [width, height]]), *(forward(edge) for edge in edges)])
+    step = step_px(width, height)
     low = np.maximum(reached.min(axis=0), (-width, -height))  # the window that silhouettes are kept in
     high = np.minimum(reached.max(axis=0), (2 * width, 2 * height))
-    x, y = (np.arange(a - STEP, b + 2 * STEP, STEP) for a, b in zip(low, high, strict=True))
+    x, y = (np.arange(a - step, b + 2 * step, step) for a, b in zip(low, high, strict=True))
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
     offset = backward(nodes.reshape(-1, 2)).reshape(nodes.shape) - nodes
     dense = _interpolated(x, y, offset, width, height)
-    return SmoothField(dense, width, height, offset.astype(np.float32), (float(x[0]), float(y[0])), forward)
+    return SmoothField(dense, width, height, offset.astype(np.float32), (float(x[0]), float(y[0])), step, forward)
 
 
 def _edge(x0: float, y0: float, x1: float, y1: float, points: int = 17) -> F64:
@@ -109,6 +115,7 @@ def directions(camera: Camera) -> F32:
 @lru_cache(maxsize=2)  # several steps of one sample ask for the same camera
 def _directions(k: tuple[float, ...], width: int, height: int, distortion: tuple[float, float, float, float, float]) -> F32:
     camera = Camera(np.reshape(k, (3, 3)), width, height, np.eye(4), distortion)
-    x, y = (np.minimum(np.arange(0.0, length + STEP, STEP), length) for length in (width, height))
+    step = step_px(width, height)
+    x, y = (np.linspace(0, length, max(2, math.ceil(length / step) + 1)) for length in (width, height))
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
     return _interpolated(x, y, checked_rays(camera, nodes)[..., :2], width, height)
