@@ -20,6 +20,7 @@ from synth.digest import label_digest, pixel_digest
 from synth.errors import ConfigError, LabelError, StoreError
 from synth.record import Output
 from synth.store import Samples, Store
+from synth.store.table import Table
 from synth.types import Sample
 from tests.samples import sample
 
@@ -249,6 +250,25 @@ def test_nothing_and_lost_fragments_are_refused(place: str) -> None:
     with pytest.raises(StoreError, match="written samples are gone"):
         store.commit([fragment], message="m", run="run", meta={})
     assert [s.key for s in store.read()] == ["run-00000000"]
+
+
+def test_written_samples_are_looked_for_without_reading_them(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask an S3 service for a file is to read it, and these are large."""
+    store = Store.open(place, create=True)
+    fragment = store.write_fragment([sample(0)], EXACT, "run")
+    monkeypatch.setattr(type(store._files), "read", None)
+    assert store.has_fragment(fragment)
+    store.discard(fragment)
+    assert not store.has_fragment(fragment)
+
+
+def test_branches_are_found_without_listing_the_versions(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To list them is to read every manifest, also where a step of a writer is newest."""
+    store = Store.open(place, create=True)
+    add(store, range(2))
+    store._table.restore(1, {"step": "1"})
+    monkeypatch.setattr(Table, "times", None)
+    assert store.branches() == {"main": 2}
 
 
 def test_meta_must_be_json(place: str) -> None:
