@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,21 @@ def categories_of(files: Iterable[Path]) -> tuple[Category, ...]:
 
 def read_cutout_info(path: str | Path) -> CutoutInfo:
     """What the files beside a picture say. Raises AssetError naming file and key."""
-    picture = Path(path).expanduser().resolve()
-    files = tuple(
-        picture.parent / name for name in (f"{picture.stem}.cutout.yaml", FOLDER_INFO, f"../{FOLDER_INFO}", f"{picture.stem}.mask.png")
-    )
+    picture = _resolved(path)
+    files = _beside(picture)
     return cached_by_file(("cutout info", picture), files, lambda: _read_info(picture, *files), lambda _: 1024)
+
+
+def _resolved(path: str | Path) -> Path:
+    path = Path(path)
+    return path if path.is_absolute() else path.expanduser().resolve()
+
+
+@lru_cache(maxsize=1 << 16)
+def _beside(picture: Path) -> tuple[Path, ...]:
+    """Where a picture's description, its folder's, the one above, and its mask may lie."""
+    names = (f"{picture.stem}.cutout.yaml", FOLDER_INFO, f"../{FOLDER_INFO}", f"{picture.stem}.mask.png")
+    return tuple(picture.parent / name for name in names)
 
 
 def _read_info(picture: Path, own: Path, shared: Path, above: Path, beside: Path) -> CutoutInfo:
@@ -173,9 +184,9 @@ def _read_yaml(file: Path, keys: Sequence[str]) -> dict[str, Any]:
 def load_cutout(path: str | Path, mask: str | Path | None = None) -> Cutout:
     """The cut-out of a picture with alpha, or of a photo with a mask (given, or as the files beside it say), turned upright by its EXIF
     orientation and cropped to what is opaque, its keypoints with it. Once a process. Raises AssetError."""
-    picture = Path(path).expanduser().resolve()
+    picture = _resolved(path)
     info = read_cutout_info(picture)
-    mask_file = Path(mask).expanduser().resolve() if mask is not None else info.mask
+    mask_file = _resolved(mask) if mask is not None else info.mask
     files = (*info.files, *((mask_file,) if mask_file else ()))
     # What a cut-out needs in memory is mostly its copy in linear light (synth.warp).
     return cached_by_file(

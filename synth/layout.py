@@ -12,7 +12,7 @@ import numpy as np
 from synth.errors import ConfigError, SceneError, known_names
 from synth.rand import Choice, LogUniform, Normal, Random, Stream, Uniform, check_range, draw
 from synth.types import F64, I32, Blend, BlendMode, Bool, Cutout, Window
-from synth.warp import extent, place
+from synth.warp import extent, silhouette
 
 _MAP_PX = 192  # overlaps are measured on a frame whose longer side is this
 _FOCAL = 1.5  # of the camera that sees a tilted cut-out, in longer sides of the frame: about 37 degrees across
@@ -60,7 +60,8 @@ class Layout:
         to_middle = np.array([[1, 0, -(low[0] + high[0]) / 2], [0, 1, -(low[1] + high[1]) / 2], [0, 0, 1.0]])
         scale = float(draw(self.scale, rng, "scale")) * min(width, height) / float(size.max())
         stretch = math.sqrt(float(draw(self.stretch, rng, "stretch")))
-        flip = -1.0 if rng.child("flip").uniform() < draw(self.mirror, rng, "mirror") else 1.0
+        mirror = draw(self.mirror, rng, "mirror")
+        flip = -1.0 if mirror > 0 and rng.child("flip").uniform() < mirror else 1.0
         shear = math.tan(float(draw(self.shear_rad, rng, "shear_rad")))
         affine = np.array([[flip * scale * stretch, shear * scale / stretch, 0], [0, scale / stretch, 0], [0, 0, 1.0]])
         matrix: F64 = _turn(float(draw(self.turn_rad, rng, "turn_rad"))) @ affine @ to_middle
@@ -88,8 +89,7 @@ class Layout:
             hidden, truncated = float(draw(self.hidden, stream, "hidden")), float(draw(self.truncated, stream, "truncated"))
             for attempt in range(self.tries):
                 matrix = self._at_random(cutout, width, height, stream.child(attempt))
-                silhouette = place(cutout, map_from_image @ matrix, *map_size).silhouette
-                found = _fits(silhouette, owner, whole, hidden, truncated)
+                found = _fits(silhouette(cutout, map_from_image @ matrix, *map_size), owner, whole, hidden, truncated)
                 if found is not None:
                     break
             else:
@@ -117,15 +117,15 @@ def _thinned(below: I32 | None, size: tuple[int, int]) -> I32:
     return np.array(below[rows.astype(np.intp)[:, None], columns.astype(np.intp)], dtype=np.int32)
 
 
-def _fits(silhouette: Window, owner: I32, whole: dict[int, int], hidden: float, truncated: float) -> Bool | None:
+def _fits(window: Window, owner: I32, whole: dict[int, int], hidden: float, truncated: float) -> Bool | None:
     """(h, w) what it would cover of the map, if that is allowed."""
-    covered = silhouette.cut(owner.shape[1], owner.shape[0])
-    inside, total = int(covered.sum()), float(silhouette.bits.sum()) + silhouette.beyond_px
+    covered = window.cut(owner.shape[1], owner.shape[0])
+    inside, total = int(covered.sum()), float(window.bits.sum()) + window.beyond_px
     if total and 1 - inside / total > truncated + 1e-9:  # one too small for the map is in the frame, where its middle is
         return None
-    left = np.bincount(owner[~covered], minlength=max(whole, default=0) + 1)
+    seen, taken = (np.bincount(part, minlength=max(whole, default=0) + 1) for part in (owner.ravel(), owner[covered]))
     for number, pixels in whole.items():
-        if left[number] < (1 - hidden) * pixels - 1e-9:
+        if seen[number] - taken[number] < (1 - hidden) * pixels - 1e-9:
             return None
     return covered
 
@@ -180,18 +180,22 @@ class Blending:
 
     def draw(self, width: int, height: int, rng: Stream, number: int) -> Blend:
         """The look of cut-out `number` of a picture of that size. All shadows of a picture fall in one direction."""
-        angle = float(draw(self.shadow_rad, rng, "shadow_rad"))
-        rng = rng.child(number)
-        mode = draw(self.mode, rng, "mode")
+        one = rng.child(number)
+        mode = draw(self.mode, one, "mode")
         widths = {"feather": self.feather_px, "gaussian": self.gaussian_px, "motion": self.motion_px}
-        side = min(width, height)
-        offset = float(draw(self.shadow_offset, rng, "shadow_offset")) * side
+        shadow, side = float(draw(self.shadow, one, "shadow")), min(width, height)
+        # What does not show is not drawn: streams take time.
+        angle, offset, blur = (
+            float(draw(self.shadow_rad, rng, "shadow_rad")) if shadow else 0.0,
+            float(draw(self.shadow_offset, one, "shadow_offset")) * side if shadow else 0.0,
+            float(draw(self.shadow_blur, one, "shadow_blur")) * side if shadow else 0.0,
+        )
         return Blend(
             mode,  # type: ignore[arg-type]
-            float(draw(widths[mode], rng, f"{mode}_px")) if mode in widths else 0.0,
-            float(draw(self.motion_rad, rng, "motion_rad")),
-            float(draw(self.match, rng, "match")),
-            float(draw(self.shadow, rng, "shadow")),
-            float(draw(self.shadow_blur, rng, "shadow_blur")) * side,
+            float(draw(widths[mode], one, f"{mode}_px")) if mode in widths else 0.0,
+            float(draw(self.motion_rad, one, "motion_rad")) if mode == "motion" else 0.0,
+            float(draw(self.match, one, "match")),
+            shadow,
+            blur,
             (offset * math.cos(angle), offset * math.sin(angle)),
         )

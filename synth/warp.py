@@ -15,13 +15,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from synth.types import F32, F64, U8, Bool, Cutout, Window
+from synth.types import F32, F64, U8, Bool, Cutout, Index, Window
 
 NEAR = 1e-3
 """What is nearer to the viewer than this share of a plane's farthest part is cut off, as by the near plane of a camera."""
 
 _CODES = 65535  # steps of linear light that have an sRGB byte each: fine enough that every byte comes back
 _COARSE_PX = 1024  # what lies beyond the kept window is counted on a canvas of this size
+_MOSTLY_IN = 1.6  # of a cut-out so little beyond what is drawn, its colour is drawn there, too: one pass is quicker than two
 _SMALL_PX = 64 * 64  # up to this many pixels, 4 x 4 samples a pixel; beyond, 2 x 2
 
 
@@ -192,40 +193,74 @@ class Placed:
     silhouette: Window
 
 
+_NOTHING = Window(np.zeros((0, 0), dtype=np.bool_), 0, 0)
+
+
 def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin: int = 0) -> Placed:
     """The cut-out through a homography. margin: px around the frame that are drawn, too."""
-    ready = _of(cutout)
-    corners = through(image_from_layer, _clipped(image_from_layer, ready.corners))[0]
-    frame = np.array([width, height])
-    if not len(corners):
-        return Placed(np.zeros((0, 0, 4), np.float32), 0, 0, Window(np.zeros((0, 0), dtype=np.bool_), 0, 0))
-    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
-    kept_low, kept_high = (np.clip(v, -frame, 2 * frame).astype(int) for v in (low, high))
-    drawn_low, drawn_high = np.maximum(kept_low, -margin), np.minimum(kept_high, frame + margin)
-    drawn_high = np.maximum(drawn_high, drawn_low)
-    sampler = _Sampler(ready, image_from_layer, drawn_low, drawn_high)
-    rgba = sampler.window(drawn_low, drawn_high)
-    if (kept_low >= drawn_low).all() and (kept_high <= drawn_high).all():
-        (left, top), (right, bottom) = kept_low - drawn_low, kept_high - drawn_low
-        bits = _mostly(np.ascontiguousarray(rgba[top:bottom, left:right, 3]))
+    span = _span(cutout, image_from_layer, width, height)
+    if span is None:
+        return Placed(np.zeros((0, 0, 4), np.float32), 0, 0, _NOTHING)
+    low, high = np.maximum(span.low, -margin), np.minimum(span.high, (width + margin, height + margin))
+    high = np.maximum(high, low)
+    sampler = _Sampler(_of(cutout), image_from_layer, low, high)
+    if np.prod(span.high - span.low) <= _MOSTLY_IN * np.prod(high - low):
+        whole = sampler.window(span.low, span.high)
+        rgba, alpha = _cut(whole, span.low, low, high), np.ascontiguousarray(whole[..., 3])
     else:
-        alpha = sampler.window(kept_low, kept_high, alpha_only=True)
+        rgba, alpha = sampler.window(low, high), sampler.window(span.low, span.high, alpha_only=True)
         # What is drawn and what is labelled are one, to the last bit.
-        both_low, both_high = np.maximum(kept_low, drawn_low), np.minimum(kept_high, drawn_high)
-        if (both_low < both_high).all():
-            (left, top), (right, bottom) = both_low - kept_low, both_high - kept_low
-            (drawn_left, drawn_top), (drawn_right, drawn_bottom) = both_low - drawn_low, both_high - drawn_low
-            alpha[top:bottom, left:right] = rgba[drawn_top:drawn_bottom, drawn_left:drawn_right, 3]
-        bits = _mostly(alpha)
+        _cut(alpha, span.low, low, high)[:] = rgba[..., 3]
+    return Placed(rgba, int(low[0]), int(low[1]), _silhouette(cutout, image_from_layer, span, alpha))
+
+
+def silhouette(cutout: Cutout, image_from_layer: F64, width: int, height: int) -> Window:
+    """That of `place`, to within rounding, and nothing drawn."""
+    span = _span(cutout, image_from_layer, width, height)
+    if span is None:
+        return _NOTHING
+    low = np.maximum(span.low, 0)
+    sampler = _Sampler(_of(cutout), image_from_layer, low, np.maximum(np.minimum(span.high, (width, height)), low))
+    return _silhouette(cutout, image_from_layer, span, sampler.window(span.low, span.high, alpha_only=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Span:
+    """Low and high corner (2,), px of the image: of all that a cut-out may cover, and of what of that is kept."""
+
+    low_all: F64
+    high_all: F64
+    low: Index
+    high: Index
+
+
+def _span(cutout: Cutout, image_from_layer: F64, width: int, height: int) -> _Span | None:
+    """None: it is behind the viewer."""
+    corners = through(image_from_layer, _clipped(image_from_layer, _of(cutout).corners))[0]
+    if not len(corners):
+        return None
+    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    frame = np.array([width, height])
+    return _Span(low, high, np.clip(low, -frame, 2 * frame).astype(np.intp), np.clip(high, -frame, 2 * frame).astype(np.intp))
+
+
+def _cut(pixels: F32, corner: Index, low: Index, high: Index) -> F32:
+    """The view of px low..high of the image, of pixels whose corner is px `corner`; empty where low is high."""
+    (left, top), (right, bottom) = low - corner, high - corner
+    return pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+
+
+def _silhouette(cutout: Cutout, image_from_layer: F64, span: _Span, alpha: F32) -> Window:
+    bits = _mostly(alpha)
     beyond_px = 0.0
-    if (low < kept_low).any() or (high > kept_high).any():
-        cell = max(1.0, float((high - low).max()) / _COARSE_PX)
+    if (span.low_all < span.low).any() or (span.high_all > span.high).any():
+        low, size = span.low_all, span.high_all - span.low_all
+        cell = max(1.0, float(size.max()) / _COARSE_PX)
         coarse_from_image = np.array([[1 / cell, 0, -low[0] / cell], [0, 1 / cell, -low[1] / cell], [0, 0, 1]])
-        size = np.ceil((high - low) / cell).astype(int)
-        zero = np.zeros(2, dtype=int)
-        whole = _mostly(_Sampler(ready, coarse_from_image @ image_from_layer, zero, size).window(zero, size, alpha_only=True))
+        cells, zero = np.ceil(size / cell).astype(np.intp), np.zeros(2, dtype=np.intp)
+        whole = _mostly(_Sampler(_of(cutout), coarse_from_image @ image_from_layer, zero, cells).window(zero, cells, alpha_only=True))
         beyond_px = max(0.0, float(whole.sum()) * cell**2 - float(bits.sum()))
-    return Placed(rgba, int(drawn_low[0]), int(drawn_low[1]), Window(bits, int(kept_low[0]), int(kept_low[1]), beyond_px))
+    return Window(bits, int(span.low[0]), int(span.low[1]), beyond_px)
 
 
 def _mostly(alpha: F32) -> Bool:
