@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,17 @@ from synth.types import Camera, Category, Instance, Keypoints, Obb, Origin, Rle,
 _NO_INFO = SampleInfo()
 
 
-def records_from(table: Any, blobs: Mapping[str, Sequence[bytes | None]], get: Get) -> list[Record]:
-    """The records of a table of LABELS, whose pixels are in `blobs`. Raises StoreError, naming the key, where pixels are damaged."""
+def check(record: Record, sums: Mapping[str, bytes | None]) -> None:
+    """Raise StoreError, naming the key, if pixels are not those whose sha256 was kept."""
+    for name, wanted in sums.items():
+        data = getattr(record, name)
+        if data is not None and sha256(data).digest() != wanted:
+            raise StoreError(f"sample {record.key}: the bytes of its {name} are damaged; restore the store from a copy")
+
+
+def records_from(table: Any, get: Get) -> list[Record]:
+    """The records of a table of LABELS, without pixels: `image` is empty."""
     table = table.combine_chunks()
-    for name, values in blobs.items():
-        for row, (data, wanted) in enumerate(zip(values, table[f"{name}_sha256"].to_pylist(), strict=True)):
-            if data is not None and sha256(data).digest() != wanted:
-                raise StoreError(f"sample {table['key'][row]}: the bytes of its {name} are damaged; restore the store from a copy")
     column: dict[str, list[Any]] = {
         name: table[name].to_pylist() for name in ("key", "source", "width", "height", "image_format", "categories", "origin", *INFO)
     }
@@ -40,12 +44,10 @@ def records_from(table: Any, blobs: Mapping[str, Sequence[bytes | None]], get: G
             source=column["source"][i],
             width=sizes[i][0],
             height=sizes[i][1],
-            image=blobs["image"][i] or b"",
+            image=b"",
             image_format=column["image_format"][i],
             instances=instances[i],
             categories=categories[column["categories"][i]],
-            depth=blobs["depth"][i],
-            normals=blobs["normals"][i],
             camera=cameras[i],
             origin=Origin(**{**origin, "versions": versions[origin["versions"]]}) if (origin := column["origin"][i]) else None,
             info=_info({name: column[name][i] for name in INFO}),
@@ -73,6 +75,8 @@ def _one(column: Any) -> Any:
 
 def _numbers(lists: Any) -> Iterator[Any]:
     """Each list of numbers as a numpy array, None for null; all of them are views of one buffer."""
+    if lists.null_count == len(lists):
+        return repeat(None, len(lists))
     if pa.types.is_fixed_size_list(lists.type):
         width = lists.type.list_size
         values = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)

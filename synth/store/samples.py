@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, overload
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +17,11 @@ from synth.store.objects import Objects
 from synth.store.table import Table
 from synth.types import Sample
 
-_BATCH = 32
+_T = TypeVar("_T")
+_BATCH = 64  # pictures that are read at once
 _LABEL_BATCH = 1024
-_DECODERS = 4  # threads that decode the pictures of a batch
+_THREADS = 4  # that check and decode pictures
+_AHEAD = 16  # decoded pictures that wait in memory while one is used
 
 
 class Samples(Sequence[Sample]):
@@ -72,22 +76,19 @@ class Samples(Sequence[Sample]):
 
     def __getitems__(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]:
         """The samples at `indices`, in that order, read at once."""
-        records = self._read(indices)
-        with ThreadPoolExecutor(min(_DECODERS, len(records) or 1)) as pool:  # picture decoders let other threads run
-            return list(pool.map(decode, records))
+        return list(self._worked(indices, decode, len(indices)))
 
     def __iter__(self) -> Iterator[Sample]:
-        return map(decode, self.records())
+        return self._worked(range(len(self)), decode)
 
     def records(self) -> Iterator[Record]:
         """Each sample with its pixels still encoded, in order."""
-        for start in range(0, len(self), _BATCH):
-            yield from self._read(range(start, min(start + _BATCH, len(self))))
+        return self._worked(range(len(self)), lambda record: record)
 
     def labels(self) -> Iterator[Record]:
         """Each sample without its pixels (`image` is empty), in order: many times faster where only labels count."""
         for start in range(0, len(self), _LABEL_BATCH):
-            yield from self._read(range(start, min(start + _LABEL_BATCH, len(self))), pixels=False)
+            yield from self._labels(range(start, min(start + _LABEL_BATCH, len(self))))[0]
 
     def keys(self) -> list[str]:
         """The key of each, in order."""
@@ -107,34 +108,60 @@ class Samples(Sequence[Sample]):
         rows = range(len(keys)) if self._rows is None else self._rows.tolist()
         return {keys[row]: sums[row] for row in rows}
 
-    def _read(self, indices: Any, pixels: bool = True) -> list[Record]:
+    def _worked(self, indices: Any, work: Callable[[Record], _T], ahead: int = _AHEAD) -> Iterator[_T]:
+        """`work` of each sample, its pixels checked, in order: a few threads are at up to `ahead` samples while the next are read."""
+        from synth.store.read import check
+
+        def checked(record: Record, sums: Mapping[str, bytes | None]) -> _T:
+            check(record, sums)
+            return work(record)
+
+        pending: deque[Future[_T]] = deque()
+        with ThreadPoolExecutor(max(1, min(_THREADS, len(indices)))) as pool:  # digests and picture decoders let other threads run
+            for record, sums in self._with_pixels(indices):
+                pending.append(pool.submit(checked, record, sums))
+                if len(pending) > ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _with_pixels(self, indices: Any) -> Iterator[tuple[Record, dict[str, bytes | None]]]:
+        """Each sample with its pixels, and the sha256 that each of them should have."""
+        for start in range(0, len(indices), _LABEL_BATCH):
+            records, addresses, sums = self._labels(indices[start : start + _LABEL_BATCH])
+            for first in range(0, len(records), _BATCH):
+                part = slice(first, first + _BATCH)
+                there = [name for name in ("image", *self._maps) if any(each[name] for each in sums[part])]
+                data = self._table.at(self.version)
+                with self._table.errors("be read"):
+                    blobs = [data.read_blobs(name, addresses=addresses[part], preserve_order=True) for name in there]
+                for record, wanted, *pixels in zip(records[part], sums[part], *blobs, strict=True):
+                    given = {name: blob for name, (_, blob) in zip(there, pixels, strict=True)}
+                    yield replace(record, **{**given, "image": given.get("image") or b""}), wanted
+
+    def _labels(self, indices: Any) -> tuple[list[Record], list[int], list[dict[str, bytes | None]]]:
+        """Samples without their pixels, and of each its row's address and the sha256 of its pixels."""
         from synth.store.read import records_from
         from synth.store.schema import BLOBS, LABELS
 
         wanted = np.asarray(indices, dtype=np.int64)
         if wanted.size == 0:
-            return []
+            return [], [], []
         wanted = np.where(wanted < 0, wanted + len(self), wanted)
         if wanted.min() < 0 or wanted.max() >= len(self):
             raise IndexError(f"there are {len(self)} samples, got index {np.asarray(indices).tolist()}")
         rows = (wanted if self._rows is None else self._rows[wanted]).tolist()
         data = self._table.at(self.version)
         with self._table.errors("be read"):
-            there = [name for name in LABELS if name in data.schema.names]
-            # Finding rows by their place is slow where rows were deleted: once, then the pictures by address.
-            taken = data.take(rows, columns=[*there, "_rowaddr"])
-            labels, addresses = _with_all(taken), taken["_rowaddr"].to_pylist()
-            kept = [name for name in ("image", *self._maps) if pixels and labels[f"{name}_sha256"].null_count < len(rows)]
-            blobs = {
-                name: [blob for _, blob in data.read_blobs(name, addresses=addresses, preserve_order=True)]
-                if name in kept
-                else [None] * len(rows)
-                for name in BLOBS
-            }
+            # Finding rows by their place is slow where rows were deleted: so it is done once, and the pictures are found by address.
+            taken = data.take(rows, columns=[*(name for name in LABELS if name in data.schema.names), "_rowaddr"])
+            labels = _with_all(taken)
+        sums = (labels[f"{name}_sha256"].to_pylist() for name in BLOBS)
         try:
-            return records_from(labels, blobs, self._objects.get)
+            records = records_from(labels, self._objects.get)
         except (ConfigError, ValueError, TypeError) as error:
             raise StoreError(f"store {self._table.files.place} cannot be read: a label is damaged: {error}") from error
+        return records, taken["_rowaddr"].to_pylist(), [dict(zip(BLOBS, each, strict=True)) for each in zip(*sums, strict=True)]
 
 
 def _with_all(labels: Any) -> Any:
