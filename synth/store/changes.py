@@ -86,6 +86,8 @@ class Changes:
             from lance.optimize import Compaction
 
             heads, newest = self._history.look()
+            if branch not in heads:
+                return None  # it was deleted meanwhile
             data = self._table.at(heads[branch])
             with self._table.errors("be compacted"):
                 if not Compaction.plan(data, {"target_rows_per_fragment": rows}).num_tasks():

@@ -357,6 +357,11 @@ def test_of_two_that_begin_one_branch_one_is_told(store: Store) -> None:
     assert (store.branches()["new"], store.branches()["same"]) == (3, 3)
 
 
+def test_a_branch_that_is_deleted_during_gc_is_left_out(store: Store) -> None:
+    with between(Table, "_commit", 1, lambda: Store.open(store.folder).delete_branch("dev")):
+        assert store.gc(timedelta(0)).compacted == ("main",)
+
+
 def test_two_merges_at_once_bring_it_once(store: Store) -> None:
     with between(Table, "_commit", 1, lambda: Store.open(store.folder).merge("dev", prefer="source")):
         merged = store.merge("dev", prefer="source")
