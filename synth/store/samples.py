@@ -152,9 +152,10 @@ class Samples(Sequence[Sample]):
             raise IndexError(f"there are {len(self)} samples, got index {np.asarray(indices).tolist()}")
         rows = (wanted if self._rows is None else self._rows[wanted]).tolist()
         data = self._table.at(self.version)
+        known = set(data.schema.names)  # asked once: it is slow
         with self._table.errors("be read"):
             # Finding rows by their place is slow where rows were deleted: so it is done once, and the pictures are found by address.
-            taken = data.take(rows, columns=[*(name for name in LABELS if name in data.schema.names), "_rowaddr"])
+            taken = data.take(rows, columns=[*(name for name in LABELS if name in known), "_rowaddr"])
             labels = _with_all(taken)
         sums = (labels[f"{name}_sha256"].to_pylist() for name in BLOBS)
         try:
