@@ -10,9 +10,10 @@ of its left neighbour, split into byte planes, through zstd: about a quarter of 
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,13 @@ import numpy.typing as npt
 from synth.errors import ConfigError, LabelError, StoreError
 from synth.types import F32, U8, Camera, Category, Instance, Origin, Sample, SampleInfo
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 ImageFormat = Literal["jpeg", "png", "webp"]
 Map = Literal["depth", "normals"]
 Source = Literal["synthetic", "real"]
+_LIMIT = threading.Lock()  # Pillow has one limit for all threads
 _NORMAL_SCALE = np.float32(32767)
 
 
@@ -163,7 +168,8 @@ def decode_image(data: bytes, shape: tuple[int, int]) -> U8:
     from PIL import Image
 
     try:
-        width, height = Image.open(io.BytesIO(data)).size
+        with open_picture(data) as image:
+            width, height = image.size
     except (OSError, ValueError, EOFError, Warning, Image.DecompressionBombError) as error:
         raise ValueError(f"the {len(data)} bytes of the picture are no image") from error
     if (height, width) != shape:
@@ -172,6 +178,18 @@ def decode_image(data: bytes, shape: tuple[int, int]) -> U8:
     if bgr is None or bgr.shape[:2] != shape:
         raise ValueError(f"the {len(data)} bytes of the picture cannot be decoded")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def open_picture(data: bytes) -> PIL.Image.Image:
+    """A picture of which the header has been read. Pillow's own limit of pixels is off: callers check the size before they decode."""
+    from PIL import Image
+
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _pack_normals(normals: F32) -> bytes:

@@ -6,7 +6,6 @@ because a picture with a missing label teaches that an object is background. Wha
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -14,6 +13,7 @@ import reprlib
 import stat
 import struct
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from synth.errors import ConfigError, FormatError
-from synth.record import ImageFormat, Output, Record, encode_image
+from synth.record import ImageFormat, Output, Record, encode_image, open_picture
 from synth.types import U8
 
 SHOWN = 20
@@ -50,7 +50,7 @@ class Faults:
         for fault in faults:
             self.total += 1
             if len(self.first) < SHOWN:
-                self.first.append(f"{where}: {fault}")
+                self.first.append(printable(f"{where}: {fault}"))
         self.samples += samples
 
     def __str__(self) -> str:
@@ -119,13 +119,13 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Picture:
     without loss. A marked one is turned as programs show it, unless the annotation's size is that of the pixels as they lie.
     Raises FormatError if it is missing, empty, cut short, no picture, too large, animated, or of another size.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     data = read_file(path, MAX_PICTURE_BYTES)
     if not data:
         raise FormatError(f"{path} is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(data) as image:
             width, height = image.size
             kind, frames = image.format or "?", getattr(image, "n_frames", 1)
             if width * height > MAX_PIXELS:
@@ -147,6 +147,8 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Picture:
             pixels = _rgb(ImageOps.exif_transpose(image) if turned else image, path)
     except FormatError:
         raise
+    except UnidentifiedImageError as error:
+        raise FormatError(f"{path}: it is no picture that can be read") from error
     except (OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error, Warning, Image.DecompressionBombError) as error:
         raise FormatError(f"{path}: it is no picture that can be read: {error}") from error
     return Picture(encode_image(pixels, Output("png")), pixels.shape[1], pixels.shape[0], "png", turned)
@@ -183,6 +185,8 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a regular file. Raises FormatError if it is none, is too large or cannot be read."""
     try:
         status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise FormatError(f"{path} is a folder; name the file to read")
         if not stat.S_ISREG(status.st_mode):
             raise FormatError(f"{path} is no file")
         if status.st_size > limit:
@@ -195,17 +199,32 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
 def read_json(path: Path, keep_nan: bool = False) -> Any:
     """The JSON value of a file. keep_nan: NaN and Infinity, which are no JSON, are for the caller to find (`number` does).
 
-    Raises FormatError with line and column.
+    Raises FormatError with line and column, or with a key that stands twice in one object.
     """
     data = read_file(path)
     try:
-        text = data.decode(json.detect_encoding(data))
-        value = json.loads(text) if keep_nan else json.loads(text, parse_constant=_no_constant)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half a character can be written so, and kept nowhere
+        return parse_json(data.decode(json.detect_encoding(data)), keep_nan)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is no JSON: {error}") from error
+
+
+def parse_json(text: str, keep_nan: bool = False) -> Any:
+    """The JSON value of `text`. Raises ValueError or RecursionError, and FormatError with a key that stands twice in one object."""
+    value = json.loads(text, parse_constant=None if keep_nan else _no_constant, object_pairs_hook=_once)
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # half a character can be written so, and kept nowhere
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; of two values for one key nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise FormatError(f"the key {brief(key)} stands twice in one object")
+    return found
 
 
 def _no_constant(name: str) -> Any:
@@ -215,6 +234,11 @@ def _no_constant(name: str) -> Any:
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files below `folder`, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def printable(text: str) -> str:
+    """`text` with bytes of a file name that are no UTF-8 as \\udcXX, so that it can be printed and kept."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def brief(value: Any) -> str:

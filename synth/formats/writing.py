@@ -10,21 +10,25 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from synth.errors import ConfigError, FormatError, LabelError
+from synth.formats.reading import brief
 from synth.record import Record, Records
 from synth.types import Category, Instance, Rle, SampleInfo
 
 EXTENSION = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 _LONGEST_NAME = 200  # bytes; file systems stop at 255, and writers append endings
-_BY_MASK = ("area_px", "box_xyxy", "obb")  # follow from the mask, so who holds that loses nothing with these
-_BOXLESS = "instances with keypoints alone"
+_BOXLESS = "instances without a box or mask"
+_UNUSED = "categories without an instance"
+_LAYOUT = ("mirror", "skeleton", "sigmas")  # of a category's keypoints
+_SLACK_PX = 1e-6
 _SAMPLE_LABELS = ("depth", "normals", "camera")
 Box = tuple[float, float, float, float]
 
@@ -105,16 +109,21 @@ class Writer:
     provenance: Mapping[str, Any] | None = None
 
     name: ClassVar[str]  # of the format, for messages
-    holds: ClassVar[frozenset[str]]  # names of fields of Instance, `keypoints.v`, `keypoints.xyz_m`; of Record; `info.*`
+    # Names of fields of Instance, `keypoints.v`, `keypoints.xyz_m`; of Record; `info.*`; `category.mirror`, `.skeleton`, `.sigmas`.
+    holds: ClassVar[frozenset[str]]
     can_ignore: ClassVar[bool] = False
+    keeps_unused: ClassVar[bool] = True  # whether it lists categories of which there is no instance
     keeps_empty: ClassVar[bool] = False  # whether it can say an instance of which nothing shows
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))
         if self.below not in ("ignore", "leave_out"):
             raise ConfigError(f"{self.name}: below must be 'ignore' or 'leave_out', got '{self.below}'")
-        if not 0 <= self.min_visible_fraction <= 1:
-            raise ConfigError(f"{self.name}: min_visible_fraction must be in [0, 1], got {self.min_visible_fraction}")
+        least = self.min_visible_fraction
+        if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 <= least <= 1:
+            raise ConfigError(f"{self.name}: min_visible_fraction must be in [0, 1], got {least}")
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"{self.name}: strict must be true or false, got {brief(self.strict)}")
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         """Begin to write into `folder`."""
@@ -123,38 +132,57 @@ class Writer:
     def write(self, samples: Records) -> Report:
         """Write `samples`: whole, or not at all. Pictures are copied as they are, byte for byte.
 
-        Raises ConfigError if `out` holds something, FormatError if it cannot be written or, when strict, if a label would be lost.
+        Categories of one name are one, with all that any sample says of its keypoints.
+
+        Raises ConfigError if there are none or `out` holds something, LabelError if two samples give a category different keypoints,
+        FormatError if it cannot be written or, when strict, if a label would be lost.
         """
+        if not len(samples):
+            raise ConfigError(f"{self.name}: there is no sample to export; nothing was written")
         categories: dict[str, Category] = {}
+        used: set[str] = set()
+        differs: dict[str, set[str]] = {name: set() for name in _LAYOUT}
         count: Counter[str] = Counter()
         with new_folder(self.out) as folder:
             session = self.session(folder, categories)
             lost = session.lost
             with session.files:
                 for record in samples.records():
-                    _collect(categories, record)
+                    self._collect(categories, record, differs)
+                    before = count["hidden"]
                     shown = list(self._shown(record, count))
                     if count[_BOXLESS]:
                         lost[_BOXLESS] = count[_BOXLESS]
                     session.add(record, shown)
+                    used |= {one.instance.category for one in shown}
                     count["images"] += 1
                     count["annotations"] += len(shown)
                     _count_lost(record, shown, self.holds, lost)
-                    if self.strict and lost:
+                    if self.strict and count["hidden"] > before and self.below == "ignore":
                         raise FormatError(
-                            f"{self.name} cannot hold {', '.join(sorted(lost))} (sample {record.key}); nothing was written: export "
-                            "without --strict, or to another format"
+                            f"{self.name} has no mark for instances seen too little, and --strict leaves none out (sample {record.key}); "
+                            "nothing was written: export with --min-visible 0 or without --strict"
                         )
+                    self._check_strict(lost, f" (sample {record.key})")
+                _count_lost_categories(categories.values(), self.holds, differs, lost)
+                if not self.keeps_unused and len(used) < len(categories):
+                    lost[_UNUSED] = len(categories) - len(used)
+                self._check_strict(lost)
                 session.close()
         return Report(count["images"], count["annotations"], count["ignored"], count["hidden"], count["empty"], dict(lost))
+
+    def _check_strict(self, lost: Mapping[str, int], where: str = "") -> None:
+        if self.strict and lost:
+            raise FormatError(
+                f"{self.name} cannot hold {', '.join(sorted(lost))}{where}; nothing was written: export without --strict, or to another "
+                "format"
+            )
 
     def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
         for instance in record.instances:
             box, area = box_and_area(instance, record.size)
             if box is None and not self.keeps_empty:
-                points = instance.keypoints
-                told = instance.area_px is None and instance.mask is None and points is not None and bool((points.v > 0).any())
-                count[_BOXLESS if told else "empty"] += 1
+                count["empty" if _shows_nothing(instance) else _BOXLESS] += 1
                 continue
             hidden = instance.visible_fraction is not None and instance.visible_fraction < self.min_visible_fraction
             if hidden and (self.below == "leave_out" or not self.can_ignore):
@@ -163,12 +191,52 @@ class Writer:
             count["ignored"] += hidden
             yield Shown(instance, box, area, hidden)
 
+    def _collect(self, categories: dict[str, Category], record: Record, differs: Mapping[str, set[str]]) -> None:
+        """Add what a sample says of its categories to what is known; what contradicts that goes to `differs`, by part."""
+        for category in record.categories:
+            known = categories.setdefault(category.name, category)
+            if known == category or not category.keypoints:
+                continue
+            if not known.keypoints:
+                categories[category.name] = category
+            elif known.keypoints == category.keypoints:
+                for part in _LAYOUT:
+                    if _differ(getattr(known, part), getattr(category, part)):
+                        differs[part].add(category.name)
+                absent = {part: getattr(category, part) for part in _LAYOUT if not getattr(known, part)}
+                categories[category.name] = replace(known, **absent)
+            elif "keypoints" in self.holds:
+                pairs = zip_longest(known.keypoints, category.keypoints)
+                place, (one, other) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+                raise LabelError(
+                    f"sample {record.key}: keypoint {place} of '{category.name}' is {_quoted(other)}, {_quoted(one)} in samples before; "
+                    "export them apart"
+                )
 
-def _collect(categories: dict[str, Category], record: Record) -> None:
-    for category in record.categories:
-        known = categories.setdefault(category.name, category)
-        if known != category:
-            raise LabelError(f"sample {record.key}: category '{category.name}' was {known} before and is {category} here")
+
+def _differ(known: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether both are given and say different things; the two names of a pair, and the pairs, may stand in any order."""
+    if not known or not other or known == other:
+        return False
+    return isinstance(known[0], float) or {frozenset(pair) for pair in known} != {frozenset(pair) for pair in other}
+
+
+def _quoted(name: str | None) -> str:
+    return "missing" if name is None else f"'{name}'"
+
+
+def _shows_nothing(instance: Instance) -> bool:
+    """Whether it is known that nothing of it shows."""
+    return instance.area_px == 0 or instance.visible_fraction == 0 or (instance.mask is not None and not _measured(instance.mask)[1])
+
+
+def _count_lost_categories(
+    categories: Iterable[Category], holds: frozenset[str], differs: Mapping[str, set[str]], lost: Counter[str]
+) -> None:
+    for category in categories:
+        for part in _LAYOUT:
+            if category.name in differs[part] or (getattr(category, part) and f"category.{part}" not in holds):
+                lost[f"category.{part}"] += 1
 
 
 def _count_lost(record: Record, shown: Sequence[Shown], holds: frozenset[str], lost: Counter[str]) -> None:
@@ -176,22 +244,39 @@ def _count_lost(record: Record, shown: Sequence[Shown], holds: frozenset[str], l
         if name not in holds and getattr(record, name) is not None:
             lost[name] += 1
     for info in fields(SampleInfo):
-        if f"info.{info.name}" not in holds and getattr(record.info, info.name) is not None:
-            lost[f"info.{info.name}"] += 1
+        name = f"info.{info.name}"
+        if name not in holds and name != "info.dataset" and getattr(record.info, info.name) is not None:  # the dataset is but a filing
+            lost[name] += 1
     for instance in (one.instance for one in shown):
-        for label in fields(Instance):
-            value = getattr(instance, label.name)
-            held = label.name in holds or (label.name in _BY_MASK and instance.mask is not None and "mask" in holds)
-            held = held or (label.name == "area_px" and instance.mask is None)  # then it is the box's
-            if value is None or value is False or label.name == "category" or held:
-                continue
-            lost[label.name] += 1
+        given = [label.name for label in fields(Instance) if label.name not in holds and label.name != "category"]
+        given = [name for name in given if getattr(instance, name) is not None and getattr(instance, name) is not False]
+        follows = _follows(instance, record, "mask" in holds) if {"area_px", "box_xyxy", "obb"} & set(given) else frozenset()
+        for name in given:
+            lost[name] += name not in follows
         points = instance.keypoints
         if points is not None and "keypoints" in holds:
             lost["keypoints.v"] += int("keypoints.v" not in holds and bool((points.v == 1).any()))
             lost["keypoints.xyz_m"] += int("keypoints.xyz_m" not in holds and points.xyz_m is not None)
     for name in [name for name, number in lost.items() if not number]:
         del lost[name]
+
+
+def _follows(instance: Instance, record: Record, with_mask: bool) -> frozenset[str]:
+    """The labels that follow from the others of an instance, so that who writes those loses nothing without these."""
+    if instance.mask is not None and not with_mask:
+        return frozenset()
+    found: set[str] = set()
+    bare = Instance(instance.category, instance.mask, box_xyxy=None if instance.mask else instance.box_xyxy, obb=instance.obb)
+    box, area = box_and_area(bare, record.size)
+    if instance.area_px is not None and abs(instance.area_px - area) <= (0 if instance.mask else 0.5):
+        found.add("area_px")
+    if instance.mask is not None:
+        given = instance.box_xyxy
+        if given is not None and box is not None and all(abs(a - b) <= _SLACK_PX for a, b in zip(given, box, strict=True)):
+            found.add("box_xyxy")
+        if record.source == "synthetic":
+            found.add("obb")  # measured from the mask when it was made
+    return frozenset(found)
 
 
 @contextmanager

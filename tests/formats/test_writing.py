@@ -36,9 +36,14 @@ class Lines(Session):
         self.file.write(" ".join(self.categories))
 
 
-def writer(out: Path, holds: str = "box_xyxy", can_ignore: bool = True, keeps_empty: bool = False, **options: Any) -> writing.Writer:
-    """A writer into `out` that holds the named labels."""
-    given_holds, given_can, given_keeps = frozenset(holds.split()), can_ignore, keeps_empty
+LAYOUT = ("category.mirror", "category.skeleton", "category.sigmas")
+
+
+def writer(
+    out: Path, holds: str = "box_xyxy", can_ignore: bool = True, keeps_empty: bool = False, layout: bool = True, **options: Any
+) -> writing.Writer:
+    """A writer into `out` that holds the named labels, and categories with their `layout` or without."""
+    given_holds, given_can, given_keeps = frozenset([*holds.split(), *(LAYOUT if layout else ())]), can_ignore, keeps_empty
 
     class Writer(writing.Writer):
         name = "lines"
@@ -102,6 +107,26 @@ def test_what_follows_from_a_mask_is_not_lost_with_it(tmp_path: Path) -> None:
     given_record = bare(Instance("mug", RECT, area_px=15, box_xyxy=BOX_OF_RECT, obb=Obb(6.5, 3.5, 5, 3, 0)))
     assert lost(tmp_path / "1", "mask", given_record) == {}
     assert lost(tmp_path / "2", "box_xyxy", given_record) == {"mask": 1, "area_px": 1, "obb": 1}
+    given_record = replace(given_record, source="real", origin=None)  # somebody may have turned it as he liked
+    assert lost(tmp_path / "3", "mask", given_record) == {"obb": 1}
+
+
+def test_what_says_other_than_the_mask_is_lost_with_it(tmp_path: Path) -> None:
+    """A box that a human drew with some air, a visible part of an area that was cut by a polygon."""
+    for name, value in (("box_xyxy", (4.0, 2.0, 9.5, 5.0)), ("area_px", 14)):
+        labels: dict[str, Any] = {name: value}
+        assert lost(tmp_path / name, "mask", bare(Instance("mug", RECT, **labels))) == {name: 1}
+        assert lost(tmp_path / f"{name}-held", f"mask {name}", bare(Instance("mug", RECT, **labels))) == {}
+
+
+def test_an_area_that_is_not_the_box(tmp_path: Path) -> None:
+    def area(area_px: int, **labels: Any) -> Record:
+        return bare(Instance("mug", area_px=area_px, **labels))
+
+    assert lost(tmp_path / "1", "box_xyxy", area(15, box_xyxy=BOX_OF_RECT)) == {}
+    assert lost(tmp_path / "2", "box_xyxy", area(9, box_xyxy=BOX_OF_RECT)) == {"area_px": 1}
+    assert lost(tmp_path / "3", "obb", area(4, obb=Obb(5, 5, 2, 2, 0.5))) == {}
+    assert lost(tmp_path / "4", "obb", area(3, obb=Obb(5, 5, 2, 2, 0.5))) == {"area_px": 1}
 
 
 def test_parts_of_keypoints(tmp_path: Path) -> None:
@@ -117,7 +142,7 @@ def test_parts_of_keypoints(tmp_path: Path) -> None:
 def test_labels_of_the_sample(tmp_path: Path) -> None:
     info = SampleInfo("d", "train", "g", "MIT", "me", ("indoor",), {"a": 1})
     full = bare(info=info, depth=b"1", normals=b"2", camera=CAMERA)
-    names = {"depth", "normals", "camera", *(f"info.{name}" for name in info.__slots__)}
+    names = {"depth", "normals", "camera", *(f"info.{name}" for name in info.__slots__ if name != "dataset")}  # which is but a filing
     assert lost(tmp_path / "1", "", full, replace(full, key="b", normals=None)) == {name: 2 - (name == "normals") for name in names}
     assert lost(tmp_path / "2", " ".join(names), full) == {}
 
@@ -153,10 +178,11 @@ def test_what_shows_and_what_does_not(tmp_path: Path) -> None:
         "run-00000002 mug (4.0, 2.0, 9.0, 5.0) 15 True",
         "mug box",
     ]
-    assert report == Report(1, 5, ignored=1, left_out_empty=2)
-    for number, options in enumerate(({"can_ignore": False}, {"below": "leave_out"})):
+    assert report == Report(1, 5, ignored=1, left_out_empty=1, lost={"instances without a box or mask": 1})
+    ways: tuple[dict[str, Any], ...] = ({"can_ignore": False}, {"below": "leave_out"})
+    for number, options in enumerate(ways):
         report = writer(tmp_path / f"out{number}", "mask box_xyxy area_px visible_fraction", **options).write(Listed([given_record]))
-        assert report == Report(1, 4, left_out_hidden=1, left_out_empty=2)
+        assert report == Report(1, 4, left_out_hidden=1, left_out_empty=1, lost={"instances without a box or mask": 1})
     report = writer(tmp_path / "2", "mask box_xyxy area_px visible_fraction", keeps_empty=True).write(Listed([given_record]))
     assert report == Report(1, 7, ignored=2)
 
@@ -195,23 +221,139 @@ def test_only_a_new_or_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("file", "full"):
         with pytest.raises(ConfigError, match=f"{name} is there and not an empty folder; name a new one"):
-            writer(tmp_path / name).write(Listed([]))
-    writer(tmp_path / "empty").write(Listed([]))
+            writer(tmp_path / name).write(Listed([bare()]))
+    writer(tmp_path / "empty").write(Listed([bare()]))
     assert (tmp_path / "full" / "mine").exists()
 
 
-def test_one_category_has_one_meaning(tmp_path: Path) -> None:
-    other = replace(MUG, skeleton=())
-    with pytest.raises(LabelError, match=r"sample b: category 'mug' was .* before and is .* here"):
-        writer(tmp_path / "out").write(Listed([bare(), bare(key="b", categories=(other,))]))
+def test_nothing_to_export(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lines: there is no sample to export; nothing was written"):
+        writer(tmp_path / "out").write(Listed([]))
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), 10])
+# --- categories -------------------------------------------------------------------------------------------------------
+
+PLAIN = replace(MUG, mirror=(), skeleton=(), sigmas=())
+PAIRS = Category("mug", ("a", "b", "c", "d"), (("a", "b"), ("c", "d")), (("a", "c"),), (0.1, 0.2, 0.3, 0.4))
+
+
+def unified(tmp_path: Path, *told: Category, **options: Any) -> tuple[Category, Mapping[str, int]]:
+    """The category that the writer ends with, and what was lost."""
+    made = writer(tmp_path / "out", **options)
+    seen: dict[str, Category] = {}
+
+    class Kept(Lines):
+        def close(self) -> None:
+            seen.update(self.categories)
+
+    object.__setattr__(made, "session", Kept)
+    report = made.write(Listed([bare(categories=(one,), key=str(i)) for i, one in enumerate(told)]))
+    return seen["mug"], report.lost
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (Category("mug"), MUG),
+        (MUG, Category("mug")),
+        (PLAIN, MUG),
+        (MUG, PLAIN),
+        (Category("mug"), PLAIN, MUG),
+        (replace(MUG, sigmas=()), MUG),
+    ],
+    ids=range(6),
+)
+def test_what_is_given_beats_what_is_not(tmp_path: Path, told: tuple[Category, ...]) -> None:
+    assert unified(tmp_path, *told, strict=True) == (MUG, {})
+
+
+def test_a_pair_is_the_same_either_way(tmp_path: Path) -> None:
+    other = replace(PAIRS, mirror=(("d", "c"), ("a", "b")), skeleton=(("c", "a"),))
+    assert unified(tmp_path, PAIRS, other) == (PAIRS, {})
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("mirror", (("a", "c"),)), ("skeleton", (("a", "b"),)), ("sigmas", (0.1, 0.2, 0.3, 0.5))],
+    ids=["mirror", "skeleton", "sigmas"],
+)
+def test_the_first_layout_stands_and_the_other_is_told(tmp_path: Path, part: str, value: Any) -> None:
+    other = replace(PAIRS, **{part: value})
+    assert unified(tmp_path / "1", PAIRS, other, other, PAIRS) == (PAIRS, {f"category.{part}": 1})
+    with pytest.raises(FormatError, match=rf"lines cannot hold category\.{part}; nothing was written"):
+        unified(tmp_path / "2", PAIRS, other, strict=True)
+
+
+def test_keypoints_that_differ(tmp_path: Path) -> None:
+    other = Category("mug", ("a", "b", "x", "d"))
+    assert unified(tmp_path / "1", PAIRS, other) == (PAIRS, {})
+    with pytest.raises(LabelError, match=r"^sample 1: keypoint 2 of 'mug' is 'x', 'c' in samples before; export them apart$"):
+        unified(tmp_path / "2", PAIRS, other, holds="keypoints")
+    with pytest.raises(LabelError, match=r"^sample 1: keypoint 3 of 'mug' is missing, 'd' in samples before"):
+        unified(tmp_path / "3", PAIRS, Category("mug", ("a", "b", "c")), holds="keypoints")
+
+
+def test_a_layout_that_is_not_held_is_counted_once_a_category(tmp_path: Path) -> None:
+    records = Listed([bare(Instance("mug", box_xyxy=BOX_OF_RECT), key=key) for key in "ab"])
+    assert writer(tmp_path / "1", layout=False).write(records).lost == dict.fromkeys(LAYOUT, 1)
+    with pytest.raises(FormatError, match=r"lines cannot hold category.mirror, category.sigmas, category.skeleton; nothing"):
+        writer(tmp_path / "2", layout=False, strict=True).write(records)
+    assert not (tmp_path / "2").exists()
+
+
+def test_categories_without_an_instance(tmp_path: Path) -> None:
+    records = Listed([bare(Instance("mug", box_xyxy=BOX_OF_RECT), key=key) for key in "ab"])  # there are boxes too
+    made = writer(tmp_path / "1")
+    type(made).keeps_unused = False
+    assert made.write(records).lost == {"categories without an instance": 1}
+
+
+# --- nothing is left out in silence -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("instance", "told"),
+    [
+        (Instance("mug", EMPTY), "empty"),
+        (Instance("mug", area_px=0), "empty"),
+        (Instance("mug", visible_fraction=0.0), "empty"),
+        (Instance("mug"), "lost"),
+        (Instance("mug", keypoints=POINTS), "lost"),
+        (Instance("mug", camera_from_object=np.eye(4)), "lost"),
+        (Instance("mug", area_px=4), "lost"),
+    ],
+    ids=range(7),
+)
+def test_what_has_no_extent_is_not_what_does_not_show(tmp_path: Path, instance: Instance, told: str) -> None:
+    report = writer(tmp_path / "1").write(Listed([bare(instance)]))
+    assert report == Report(
+        1, 0, left_out_empty=int(told == "empty"), lost={} if told == "empty" else {"instances without a box or mask": 1}
+    )
+    if told == "lost":
+        with pytest.raises(FormatError, match=r"lines cannot hold instances without a box or mask \(sample run-00000002\)"):
+            writer(tmp_path / "2", strict=True).write(Listed([bare(instance)]))
+
+
+def test_strict_leaves_out_nothing_that_shows(tmp_path: Path) -> None:
+    records = Listed([bare(Instance("mug", box_xyxy=BOX_OF_RECT, visible_fraction=0.05))])
+    message = r"lines has no mark for instances seen too little.* \(sample run-00000002\).*--min-visible 0"
+    held = "box_xyxy visible_fraction"
+    with pytest.raises(FormatError, match=message):
+        writer(tmp_path / "1", held, can_ignore=False, strict=True).write(records)
+    assert writer(tmp_path / "2", held, can_ignore=False, strict=True, min_visible_fraction=0).write(records) == Report(1, 1)
+    assert writer(tmp_path / "3", held, strict=True).write(records) == Report(1, 1, ignored=1)
+    assert writer(tmp_path / "4", held, strict=True, below="leave_out").write(records) == Report(1, 0, left_out_hidden=1)  # as was asked
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), 10, True, "0.5", None], ids=str)
 def test_options(tmp_path: Path, value: float) -> None:
     with pytest.raises(ConfigError, match=r"lines: min_visible_fraction must be in \[0, 1\], got"):
         writer(tmp_path, min_visible_fraction=value)
     with pytest.raises(ConfigError, match="lines: below must be 'ignore' or 'leave_out', got 'drop'"):
         writer(tmp_path, below="drop")
+    with pytest.raises(ConfigError, match="lines: strict must be true or false, got 'maybe'"):
+        writer(tmp_path, strict="maybe")
 
 
 # --- names and measures -----------------------------------------------------------------------------------------------
