@@ -72,7 +72,7 @@ class ColourStatistics:
 
 
 def statistics_of(samples: Iterable[Sample]) -> ColourStatistics:
-    """Colours of the pictures of samples, as `Store(...).samples(...)` gives them. Raises ConfigError if there are none."""
+    """Colours of the pictures of samples, as `Store.open(place).read(ref, maps=())` gives them. Raises ConfigError if there are none."""
     means, covariances = [], []
     for sample in samples:
         step = max(1, int(np.sqrt(sample.image.shape[0] * sample.image.shape[1] / _PIXELS)))
