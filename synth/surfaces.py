@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth.channels import alpha_of, colour_of, joined, repeated
 from synth.errors import ConfigError
 from synth.types import F32, F64, Cutout
-from synth.warp import to_linear, to_srgb
+from synth.warp import premultiplied, to_srgb
 
 _SMALL_PX = 200  # larger cut-outs are shrunk when they are placed, which smooths them anyway
 _FAR = 2.0  # the viewer's distance, in longer sides of the cut-out
@@ -101,17 +102,16 @@ def _bent(cutout: Cutout, profile: Callable[[F64], tuple[F64, F64, F64]], axis_r
     seen, along_px = (np.float32(v[0]) * x + np.float32(v[1]) * y[:, None] for v in (across, along))
     entry = (seen - np.float32(even[0])) / np.float32(even[1] - even[0])
     found = cv2.remap(known, entry, np.zeros_like(entry), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    s, t = found[..., 0], along_px * found[..., 1]
+    s, t = cv2.extractChannel(found, 0), along_px * cv2.extractChannel(found, 1)
     # OpenCV counts from pixel centres.
     source_x = s * np.float32(across[0]) + t * np.float32(along[0]) + np.float32(middle[0] - 0.5)
     source_y = s * np.float32(across[1]) + t * np.float32(along[1]) + np.float32(middle[1] - 0.5)
     source_x[(entry < 0) | (entry > _TABLE - 1)] = -10
-    alpha = (cutout.rgba[..., 3:] / np.float32(255)).astype(np.float32)
-    premultiplied = np.dstack([to_linear(cutout.rgba[..., :3]) * alpha, alpha])
-    drawn = cv2.remap(premultiplied, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    drawn[..., :3] *= found[..., 2:]
+    drawn = cv2.remap(premultiplied(cutout.rgba), source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    drawn *= joined(repeated(cv2.extractChannel(found, 2)), np.ones(found.shape[:2], np.float32))
     rgba: F32 = cv2.resize(drawn, (columns, rows), interpolation=cv2.INTER_AREA)
-    colour = to_srgb(np.minimum(rgba[..., :3] / np.maximum(rgba[..., 3:], np.float32(1e-6)), np.float32(1)))
-    bent = np.dstack([colour, np.round(rgba[..., 3] * 255).astype(np.uint8)])
+    opacity = alpha_of(rgba)
+    colour = to_srgb(colour_of(rgba) / repeated(np.maximum(opacity, np.float32(1e-6))))
+    bent = joined(colour, np.round(opacity * 255).astype(np.uint8))
     moved = {name: (float(x), float(y)) for name, (x, y) in zip(names, points - low, strict=True)}
     return Cutout(cutout.name, bent, moved, cutout.hidden, cutout.licence)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from synth.channels import alpha_of, colour_of, joined, repeated
 from synth.types import F32, F64, U8, Bool, Cutout, Index, Window
 
 NEAR = 1e-3
@@ -59,7 +60,15 @@ def to_srgb(linear: F32) -> U8:
     if not linear.size:
         return np.zeros(linear.shape, np.uint8)
     codes = cv2.multiply(np.ascontiguousarray(linear).reshape(1, -1), float(_CODES), dtype=cv2.CV_16U)  # rounded and clipped
-    return np.take(_byte_of_linear(), codes).reshape(linear.shape)
+    bytes_: U8 = np.take(_byte_of_linear(), codes).reshape(linear.shape)
+    return bytes_
+
+
+def premultiplied(rgba: U8) -> F32:
+    """(h, w, 4) in linear light, colours times alpha."""
+    alpha = alpha_of(rgba) / np.float32(255)
+    linear: F32 = joined(to_linear(colour_of(rgba)) * repeated(alpha), alpha)
+    return linear
 
 
 # --- a cut-out, made ready once ---------------------------------------------------------------------------------------
@@ -69,16 +78,13 @@ class _Ready:
     """What is computed once for a cut-out: shrunk copies of it, premultiplied and linear, and its edge."""
 
     def __init__(self, cutout: Cutout) -> None:
-        alpha = cutout.rgba[..., 3]
+        alpha = alpha_of(cutout.rgba)
         rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
         # Bilinear samples reach half a pixel beyond the outermost ones.
         self.low = np.array([columns[0], rows[0]]) - 0.5
         self.high = np.array([columns[-1], rows[-1]]) + 1.5
         self.hull = _hull(_edge_points(alpha))
-        full = np.empty(cutout.rgba.shape, dtype=np.float32)
-        np.divide(alpha, np.float32(255), out=full[..., 3])
-        np.multiply(to_linear(cutout.rgba[..., :3]), full[..., 3:], out=full[..., :3])
-        self._shrunk: dict[tuple[int, int], F32] = {(0, 0): full}
+        self._shrunk: dict[tuple[int, int], F32] = {(0, 0): premultiplied(cutout.rgba)}
         self._alpha: dict[tuple[int, int], F32] = {}
         across, down = (np.linspace(a, b, 9) for a, b in zip(self.low, self.high, strict=True))
         self.grid = np.stack([np.tile(across, 9), np.repeat(down, 9)], axis=1)  # (81, 2) points all over it
@@ -86,7 +92,7 @@ class _Ready:
     def alpha(self, level_x: int, level_y: int) -> F32:
         """The last channel of `shrunk`, on its own."""
         if (level_x, level_y) not in self._alpha:
-            self._alpha[level_x, level_y] = np.ascontiguousarray(self.shrunk(level_x, level_y)[..., 3])
+            self._alpha[level_x, level_y] = alpha_of(self.shrunk(level_x, level_y))
         return self._alpha[level_x, level_y]
 
     def shrunk(self, level_x: int, level_y: int) -> F32:
@@ -119,18 +125,18 @@ def _edge_points(alpha: U8) -> F64:
     """(n, 2) where alpha, interpolated between pixel centres, first and last passes a half, along every row and every column."""
     points = []
     for turned in (False, True):
-        lines = np.pad(alpha.T if turned else alpha, ((0, 0), (1, 1))).astype(np.float64) / 255 - 0.5
-        lines = lines[(lines > 0).any(axis=1)]
-        along = np.flatnonzero((alpha.T if turned else alpha).max(axis=1) >= 128) + 0.5
-        line = np.arange(len(lines))
+        lines = np.ascontiguousarray(alpha.T) if turned else alpha
+        inside = lines >= 128
+        line = np.flatnonzero(inside.any(axis=1))
+        lines, inside = lines[line], inside[line]
         for flip in (False, True):
-            inside = (lines[:, ::-1] if flip else lines) > 0
-            first = inside.argmax(axis=1)
-            values = lines[:, ::-1] if flip else lines
-            outer, inner = values[line, first - 1], values[line, first]
-            at = first - 1.5 + outer / (outer - inner)  # the padded line's centres are one less than their number plus a half
-            at = alpha.shape[0 if turned else 1] - at if flip else at
-            points.append(np.stack([along, at] if turned else [at, along], axis=1))
+            lines, inside = (lines[:, ::-1], inside[:, ::-1]) if flip else (lines, inside)
+            first, number = inside.argmax(axis=1), np.arange(len(line))
+            before = np.where(first > 0, lines[number, np.maximum(first, 1) - 1], 0)
+            outer, inner = (values / 255 - 0.5 for values in (before, lines[number, first]))
+            at = first - 0.5 + outer / (outer - inner)
+            at = lines.shape[1] - at if flip else at
+            points.append(np.stack([line + 0.5, at] if turned else [at, line + 0.5], axis=1))
     return np.concatenate(points)
 
 
@@ -206,7 +212,7 @@ def place(cutout: Cutout, image_from_layer: F64, width: int, height: int, margin
     sampler = _Sampler(_of(cutout), image_from_layer, low, high)
     if np.prod(span.high - span.low) <= _MOSTLY_IN * np.prod(high - low):
         whole = sampler.window(span.low, span.high)
-        rgba, alpha = _cut(whole, span.low, low, high), np.ascontiguousarray(whole[..., 3])
+        rgba, alpha = _cut(whole, span.low, low, high), whole[..., 3].copy()
     else:
         rgba, alpha = sampler.window(low, high), sampler.window(span.low, span.high, alpha_only=True)
         # What is drawn and what is labelled are one, to the last bit.
@@ -327,12 +333,12 @@ def _steps(image_from_layer: F64, ready: _Ready, low: Any, high: Any) -> tuple[f
         return float(step_x), float(step_y)
     xy, w = through(image_from_layer, ready.grid)
     front = w > NEAR * w.max()
-    xy, w = xy[front], w[front]
-    inside = ((xy >= low) & (xy <= high)).all(axis=1)
-    if inside.any():
-        xy, w = xy[inside], w[inside]
-    along = (image_from_layer[:2, :2] - xy[:, :, None] * image_from_layer[2, :2]) / w[:, None, None]  # (n, 2, 2): dx, dy by du, dv
-    lengths = np.linalg.norm(along, axis=1)
+    inside = front & ((xy >= low) & (xy <= high)).all(axis=1)
+    some = inside if inside.any() else front
+    (x, y), w = xy[some].T, w[some]
+    (a, b, _), (c, d, _), (e, f, _) = image_from_layer.tolist()
+    # (n, 2) of how far a px of the layer along x and along y reaches in the image
+    lengths = np.stack([np.hypot(a - x * e, c - y * e), np.hypot(b - x * f, d - y * f)], axis=1) / w[:, None]
     # Where the plane is strongly foreshortened, its far part may be a little too sharp, lest its near part be too soft.
     shortest = np.maximum(lengths.min(axis=0), lengths.max(axis=0) / 8)
     return float(shortest[0]), float(shortest[1])

@@ -18,7 +18,7 @@ LAYERS = [
     {"types"},
     {"rand"},
     {"protocols"},
-    {"digest", "geometry", "images"},
+    {"channels", "digest", "geometry", "images"},
     {"meshes", "polygons", "raster", "record", "warp"},
     {"annotate", "assets", "cutouts"},
     {"cutting", "layout", "placement", "surfaces"},

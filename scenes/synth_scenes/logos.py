@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from synth.channels import alpha_of, repeated
 from synth.cutouts import cutout_sources, load_cutout, read_cutout_info
 from synth.errors import ConfigError, known_names
 from synth.layout import Blending, Layout
@@ -238,8 +239,9 @@ def _on_plate(rgba: U8, colour: U8, margin: float) -> U8:
     rows, columns = rgba.shape[:2]
     rim = round(margin * max(rows, columns))
     plate = np.empty((rows + 2 * rim, columns + 2 * rim, 4), np.uint8)
-    plate[..., :3], plate[..., 3] = colour, 255
-    alpha = rgba[..., 3:] / 255
-    inner = plate[rim : rim + rows, rim : rim + columns, :3]
-    inner[:] = np.round(inner * (1 - alpha) + rgba[..., :3] * alpha)
+    plate[:] = (*colour, 255)
+    inner = plate[rim : rim + rows, rim : rim + columns]
+    ink = repeated(alpha_of(rgba) / np.float32(255), 4)
+    inner[:] = np.rint(rgba * ink + inner * (1 - ink))
+    inner[..., 3] = 255
     return plate

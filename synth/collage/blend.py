@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from synth.channels import alpha_of, colour_of, joined, repeated
 from synth.types import F32, Blend
 from synth.warp import Placed, to_linear, to_srgb
 
@@ -31,7 +32,7 @@ def margin_px(how: Blend) -> int:
 
 def blend(canvas: F32, placed: Placed, how: Blend) -> None:
     """Draw a cut-out onto canvas (h, w, 3), linear, in place. It must have been placed with `margin_px(how)`."""
-    if not placed.rgba.size or not _alpha(placed.rgba).any():
+    if not placed.rgba.size or not alpha_of(placed.rgba).any():
         return
     if how.match:
         placed = replace(placed, rgba=_matched(canvas, placed, how.match))
@@ -39,7 +40,7 @@ def blend(canvas: F32, placed: Placed, how: Blend) -> None:
         wide = _padded(placed, math.ceil(3 * how.shadow_blur_px + max(map(abs, how.shadow_offset_px))), alpha_only=True)
         behind, inner = _behind(canvas, wide)
         if behind.size:
-            behind *= _each(1 - _shadow(wide.rgba, how)[inner])
+            behind *= repeated(1 - _shadow(wide.rgba, how)[inner])
     if how.mode == "poisson":
         wide = _padded(placed, _CLONE_PX)
         _clone(*_behind(canvas, wide), wide.rgba)
@@ -52,51 +53,16 @@ def blend(canvas: F32, placed: Placed, how: Blend) -> None:
         _over(behind, placed.rgba[inner])
 
 
-# --- channels: numpy is slow where the last axis is short -------------------------------------------------------------
-
-
-def _alpha(rgba: F32) -> F32:
-    """(h, w), contiguous."""
-    import cv2
-
-    alpha: F32 = cv2.extractChannel(rgba, 3)
-    return alpha
-
-
-def _colour(rgba: F32) -> F32:
-    """(h, w, 3), contiguous."""
-    import cv2
-
-    colour: F32 = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
-    return colour
-
-
-def _each(values: F32, channels: int = 3) -> F32:
-    """(h, w) as (h, w, channels)."""
-    import cv2
-
-    repeated: F32 = cv2.merge([values] * channels)
-    return repeated
-
-
-def _joined(colour: F32, alpha: F32) -> F32:
-    """(h, w, 4) of (h, w, 3) and (h, w)."""
-    import cv2
-
-    rgba: F32 = cv2.merge([colour, alpha])
-    return rgba
-
-
 def _over(behind: F32, rgba: F32) -> None:
-    behind *= _each(1 - _alpha(rgba))
-    behind += _colour(rgba)
+    behind *= repeated(1 - alpha_of(rgba))
+    behind += colour_of(rgba)
 
 
 def _padded(placed: Placed, rim: int, alpha_only: bool = False) -> Placed:
     """With `rim` transparent pixels around it."""
     import cv2
 
-    pixels = _alpha(placed.rgba) if alpha_only else placed.rgba
+    pixels = alpha_of(placed.rgba) if alpha_only else placed.rgba
     wide = cv2.copyMakeBorder(pixels, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     return replace(placed, rgba=wide, x0=placed.x0 - rim, y0=placed.y0 - rim)
 
@@ -117,18 +83,18 @@ def _feather(rgba: F32, how: Blend) -> F32:
     """Coverage rises from the edge inwards over width_px."""
     import cv2
 
-    solid = np.pad((_alpha(rgba) > 0.5).astype(np.uint8), 1)
+    solid = np.pad((alpha_of(rgba) > 0.5).astype(np.uint8), 1)
     depth = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     factor = np.clip((depth - np.float32(0.5)) / np.float32(how.width_px), 0, 1)
-    return rgba * _each(factor, 4)
+    return np.asarray(rgba * repeated(factor, 4), dtype=np.float32)
 
 
 def _gaussian(rgba: F32, how: Blend) -> F32:
     """Coverage is blurred, colours are not: beyond the edge they go on as they were near it."""
     import cv2
 
-    alpha = cv2.GaussianBlur(_alpha(rgba), (0, 0), how.width_px, borderType=cv2.BORDER_CONSTANT)
-    return _joined(_extended(rgba, how.width_px) * _each(alpha), alpha)
+    alpha = cv2.GaussianBlur(alpha_of(rgba), (0, 0), how.width_px, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(joined(_extended(rgba, how.width_px) * repeated(alpha), alpha), dtype=np.float32)
 
 
 def _motion(rgba: F32, how: Blend) -> F32:
@@ -159,10 +125,10 @@ def _extended(rgba: F32, sigma_px: float) -> F32:
     import cv2
 
     near = cv2.GaussianBlur(rgba, (0, 0), max(sigma_px, 1.0), borderType=cv2.BORDER_CONSTANT)
-    alpha = _alpha(rgba)
+    alpha = alpha_of(rgba)
     # One division does for both: of what is there, and of what is near.
-    mixed = np.where(_each(alpha, 4) > _FAINT, rgba, near)
-    colour: F32 = _colour(mixed) / _each(np.maximum(_alpha(mixed), np.float32(1e-12)))
+    mixed = np.where(repeated(alpha, 4) > _FAINT, rgba, near)
+    colour: F32 = colour_of(mixed) / repeated(np.maximum(alpha_of(mixed), np.float32(1e-12)))
     return colour
 
 
@@ -181,15 +147,15 @@ def _clone(behind: F32, inner: tuple[slice, slice], rgba: F32) -> None:
     sides = (inner[0].start + rim, rows - inner[0].stop + rim, inner[1].start + rim, columns - inner[1].stop + rim)
     target = cv2.copyMakeBorder(to_srgb(behind), *sides, cv2.BORDER_REPLICATE)
     source = cv2.copyMakeBorder(to_srgb(_extended(rgba, _CLONE_PX / 2)), rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-    solid = cv2.copyMakeBorder((_alpha(rgba) > 0.5).astype(np.uint8) * 255, rim, rim, rim, rim, cv2.BORDER_CONSTANT)
+    solid = cv2.copyMakeBorder((alpha_of(rgba) > 0.5).astype(np.uint8) * 255, rim, rim, rim, rim, cv2.BORDER_CONSTANT)
     mask = cv2.dilate(solid, np.ones((2 * _ERODED_PX + 3,) * 2, np.uint8))
     mask[:rim], mask[-rim:], mask[:, :rim], mask[:, -rim:] = 0, 0, 0, 0
     x, y, width, height = cv2.boundingRect(mask)
     cloned = target
     if width and height:
         cloned = cv2.seamlessClone(source, target, mask, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE)
-    alpha = _alpha(rgba[inner])
-    _over(behind, _joined(to_linear(cloned[rim:-rim, rim:-rim][inner]) * _each(alpha), alpha))
+    alpha = alpha_of(rgba[inner])
+    _over(behind, joined(to_linear(cloned[rim:-rim, rim:-rim][inner]) * repeated(alpha), alpha))
 
 
 # --- light ------------------------------------------------------------------------------------------------------------
@@ -208,17 +174,17 @@ def _matched(canvas: F32, placed: Placed, strength: float) -> F32:
     step = max(1, math.isqrt(behind.shape[0] * behind.shape[1] // _POINTS))
     around = cv2.cvtColor(np.ascontiguousarray(behind[::step, ::step]), cv2.COLOR_LRGB2Lab).reshape(-1, 3)
     weight = (1 - wide.rgba[inner][::step, ::step]).reshape(-1)
-    alpha = _alpha(placed.rgba)
+    alpha = alpha_of(placed.rgba)
     if weight.sum() < 16 or not wide.rgba[inner].any():
         return placed.rgba
-    lab = cv2.cvtColor(_colour(placed.rgba) / _each(np.maximum(alpha, _FAINT)), cv2.COLOR_LRGB2Lab)
+    lab = cv2.cvtColor(colour_of(placed.rgba) / repeated(np.maximum(alpha, _FAINT)), cv2.COLOR_LRGB2Lab)
     own_mean, own_spread = _moments(lab[::step, ::step].reshape(-1, 3), alpha[::step, ::step].reshape(-1))
     mean, spread = _moments(around, weight)
     # of (own - own_mean) * scale + mean, and of its own, each a share
     factor = 1 - strength + strength * np.clip(spread / np.maximum(own_spread, 1e-3), 0.5, 2)
     offset = strength * (mean - own_mean) + (1 - factor) * own_mean
     rgb = np.clip(cv2.cvtColor(cv2.transform(lab, np.column_stack([np.diag(factor), offset])), cv2.COLOR_Lab2LRGB), 0, 1)
-    return _joined(rgb * _each(alpha), alpha)
+    return np.asarray(joined(rgb * repeated(alpha), alpha), dtype=np.float32)
 
 
 def _moments(values: F32, weight: F32) -> tuple[F32, F32]:
