@@ -12,8 +12,10 @@ The format: the VOC2012 development kit, http://host.robots.ox.ac.uk/pascal/VOC/
   boxes in our law) are attributes too, and what `<attributes>` holds, which CVAT and others add. In an export `difficult` is also what is
   seen too little, because VOC's evaluation passes over it, and `truncated` also what leaves the frame. Boxes are cut at the frame.
 - Lists: those of ImageSets/Main, else of ImageSets/Segmentation, else train, val, trainval and test.txt at the top. Lists of one class
-  (`cat_train.txt`) are passed over, and `trainval` for pictures of `train` or `val`; `default` is CVAT's name for no split. Without
-  lists a first folder named like a split (`train/a.xml`) is the split.
+  (`cat_train.txt`) are passed over, and `trainval` for pictures of `train` or `val`; `default` is CVAT's name for no split. A list in
+  ImageSets is a split of that name, to the letter. Without lists a first folder named like a split (`train/a.xml`) is the split.
+- Faults too: an object that stands twice with all its fields equal, a <filename> that is another picture's, a mask without XML, and
+  <segmented> without a mask where SegmentationObject has those of others (alone, boxes are read without masks).
 - Any folder of pictures with XML beside them is read too. A picture without XML is a fault: nobody said that nothing is in it.
 """
 
@@ -24,13 +26,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from synth.errors import FormatError
+from synth.errors import ConfigError, FormatError
 from synth.formats import reading, xml
 from synth.formats.folder import is_split, split_name
 from synth.formats.reading import Faults
 from synth.formats.voc_masks import object_masks, read_indices
+from synth.formats.voc_pictures import Pictures, read_lists, read_xml
 from synth.formats.voc_writing import Writer as Writer
 from synth.formats.writing import Box
 from synth.record import Record
@@ -38,9 +40,8 @@ from synth.types import Category, Instance, Rle, SampleInfo
 
 _FLAGS = ("truncated", "difficult", "occluded")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-_OF_ONE_CLASS = re.compile(r".*\S\s+(-1|0|1)$")
 _PERHAPS_ZERO = re.compile(rb"<[xy]min(?:\s[^<>]*)?>\s*(?:[^1-9\s]|[1-9][^<]*[eE])")  # without it, no xmin is below 1: far faster to see
-_FOLDERS = ("JPEGImages/", "images/")  # where pictures lie, seen from the top
+_MASKS = ("SegmentationObject", "SegmentationClass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Reader(reading.Reader):
 
     zero_based: bool | None = None
 
+    def __post_init__(self) -> None:
+        reading.Reader.__post_init__(self)
+        if self.zero_based is not None and not isinstance(self.zero_based, bool):
+            raise ConfigError(f"voc: zero_based must be true or false, got {reading.brief(self.zero_based)}")
+
     def records(self, faults: Faults) -> Iterator[Record]:
         top = self.source.parent if self.source.name.lower() == "annotations" else self.source
         folder = next((path for path in (top / "Annotations", top / "annotations") if path.is_dir()), top)
@@ -60,22 +66,26 @@ class Reader(reading.Reader):
             raise FormatError(
                 f"{self.source}: no XML lies in it; name the folder that holds Annotations/, or pictures with XML beside them"
             )
-        zero_based = any(map(_touches_zero, files)) if self.zero_based is None else self.zero_based
-        source = _Source(top, zero_based, self.zero_based is not False, _Pictures(top, self.images), _lists(top))
-        for file in files:
+        zero_based = any(_touches_zero(top, file) for file in files) if self.zero_based is None else self.zero_based
+        names = {file: file.relative_to(folder).with_suffix("").as_posix() for file in files}
+        source = _Source(top, zero_based, self.zero_based is not False, Pictures(top, self.images, names), read_lists(top))
+        for file, name in names.items():
             where = file.relative_to(top).as_posix()
             try:
-                record = source.record(file, file.relative_to(folder).with_suffix("").as_posix())
-            except _Faulty as faulty:
-                faults.add(where, faulty.faults)
-            except FormatError as error:
-                faults.add(where, [str(error)])
+                record = source.record(file, name)
+            except (_Faulty, FormatError) as error:
+                faults.add(where, error.faults if isinstance(error, _Faulty) else [str(error)])
+                source.pictures.settle(name)
             else:
                 yield record
         for picture in source.pictures.left():
             faults.add(picture, ["no XML says what is in it; the XML of an empty picture is an <annotation> without <object>"])
         for name in sorted(set(source.lists) - source.met):
-            faults.add(f"list {', '.join(source.lists[name])}", [f"it names '{name[:80]}', of which there is no XML"], samples=0)
+            lists = ", ".join(split or "default" for split in source.lists[name])
+            faults.add(f"list {lists}", [f"it names '{name[:80]}', of which there is no XML"], samples=0)
+        for mask in (mask for kind in _MASKS for mask in sorted((top / kind).rglob("*.png"))):
+            if mask.relative_to(top / mask.relative_to(top).parts[0]).with_suffix("").as_posix() not in source.met:
+                faults.add(mask.relative_to(top).as_posix(), ["no XML says whose mask it is"], samples=0)
 
 
 class _Faulty(Exception):
@@ -94,24 +104,29 @@ class _Source:
     top: Path
     zero_based: bool
     flat_is_fault: bool
-    pictures: _Pictures
-    lists: Mapping[str, Sequence[str]]
+    pictures: Pictures
+    lists: Mapping[str, Sequence[str | None]]
     met: set[str] = field(default_factory=set)
 
     def record(self, file: Path, name: str) -> Record:
         """The sample of the XML `file`, whose picture has this name without its ending. Raises FormatError or _Faulty."""
         self.met.add(name)
-        root = xml.read(file, "annotation")
+        root = read_xml(self.top, file)
         key, path = self.pictures.take(name, root.said("filename"))
         picture = reading.read_picture(path, _size(root))
         size = picture.width, picture.height
         objects = root.all("object")
         names = [one.said("name") for one in objects]
-        masks = self._masks(name, size, names)
+        masks = self._masks(name, size, names, root.said("segmented") in ("1", "true"))
         faults, instances = [], []
+        first: dict[Any, int] = {}
         for number, one in enumerate(objects, 1):
             try:
-                instances.append(self._instance(one, size, masks.get(number - 1)))
+                mask = masks.get(number - 1)
+                other = first.setdefault((one.content, None if mask is None else mask.counts), number)
+                if other < number:
+                    raise FormatError(f"it is object {other} once more; keep one of them")
+                instances.append(self._instance(one, size, mask))
             except FormatError as error:
                 faults.append(f"line {one.line}: object {number} ({one.said('name')[:40]}): {error}")
         try:
@@ -149,6 +164,8 @@ class _Source:
         )
 
     def _box(self, one: xml.Element, has_mask: bool) -> Box:
+        if len(one.all("bndbox")) > 1:
+            raise FormatError(f"it has {len(one.all('bndbox'))} <bndbox>; an object has one box")
         xmin, ymin, xmax, ymax = (xml.number(one.said("bndbox", edge), edge) for edge in _EDGES)
         flat = [f"{low} {a:g} = {high} {a:g}" for low, high, a, b in (("xmin", "xmax", xmin, xmax), ("ymin", "ymax", ymin, ymax)) if a == b]
         if flat and self.flat_is_fault and not has_mask:
@@ -171,76 +188,35 @@ class _Source:
             values[other.said("name")] = xml.value_of(other.said("value"))
         return values
 
-    def _masks(self, name: str, size: tuple[int, int], names: Sequence[str]) -> dict[int, Rle]:
-        paths = [self.top / folder / f"{name}.png" for folder in ("SegmentationObject", "SegmentationClass")]
+    def _masks(self, name: str, size: tuple[int, int], names: Sequence[str], told: bool) -> dict[int, Rle]:
+        """The masks of the objects. told: the XML says that there are some."""
+        paths = [reading.inside(self.top, f"{folder}/{name}.png") for folder in _MASKS]
         if not paths[0].is_file():
+            if told and paths[0].parent.is_dir():
+                raise FormatError(f"it is <segmented>, but its masks {_MASKS[0]}/{name}.png are missing")
             return {}
         classes = read_indices(paths[1], size) if paths[1].is_file() else None
         return object_masks(read_indices(paths[0], size), classes, names)
 
     def _split(self, name: str) -> str | None:
-        lists = [one for one in self.lists.get(name, ()) if one != "default"]
+        lists = [one for one in self.lists.get(name, ()) if one is not None]
         if {"train", "val"} & set(lists):
             lists = [one for one in lists if one != "trainval"]
         if len(lists) > 1:
             raise FormatError(f"it stands in the lists of {' and '.join(lists)}; a picture belongs to one split")
         if lists:
-            return split_name(lists[0])
+            return lists[0]
         first = name.split("/")[0]
         return split_name(first) if not self.lists and "/" in name and is_split(first) else None
 
 
-class _Pictures:
-    """The pictures of a source by name, each taken by the XML that describes it."""
-
-    def __init__(self, top: Path, images: Path | None) -> None:
-        self.top = top if images is None else images
-        self.names = [path.relative_to(self.top).as_posix() for path in reading.pictures_in(self.top)]
-        below = [folder for folder in _FOLDERS if images is None and any(name.startswith(folder) for name in self.names)]
-        self.folders = (*below, "")
-        self.by_stem: dict[str, list[str]] = {}
-        for name in self.names:
-            self.by_stem.setdefault(name.rpartition(".")[0], []).append(name)
-        self.taken: set[str] = set()
-
-    def take(self, name: str, filename: str) -> tuple[str, Path]:
-        """Key and path of the picture `name`. filename: what the XML calls it, which counts where there is none or more than one of that
-        name. Raises FormatError if there is none."""
-        filename = filename.replace("\\", "/").rpartition("/")[2]
-        for folder in self.folders:
-            found = self.by_stem.get(folder + name, [])
-            if len(found) > 1:
-                found = [one for one in found if one.rpartition("/")[2] == filename] or found
-            if found:
-                return self._taken(found, folder)
-        beside = f"{name.rpartition('/')[0]}/{filename}".lstrip("/")
-        for folder in self.folders:
-            found = [one for one in self.by_stem.get((folder + beside).rpartition(".")[0], []) if one == folder + beside]
-            if found:
-                return self._taken(found, folder)
-        raise FormatError(f"its picture is missing: there is neither {name}.jpg (or another picture) nor '{filename[:80]}'")
-
-    def _taken(self, found: Sequence[str], folder: str) -> tuple[str, Path]:
-        if len(found) > 1:
-            raise FormatError(f"several pictures could be meant: {', '.join(found)}; keep one")
-        if found[0] in self.taken:
-            raise FormatError(f"the picture {found[0]} belongs to another XML already")
-        self.taken.add(found[0])
-        return found[0].removeprefix(folder), reading.inside(self.top, found[0])
-
-    def left(self) -> list[str]:
-        """Pictures that no XML took, where pictures are looked for."""
-        folders = self.folders[:-1] or self.folders
-        return [name for name in self.names if name not in self.taken and name.startswith(folders)]
-
-
-def _touches_zero(file: Path) -> bool:
+def _touches_zero(top: Path, file: Path) -> bool:
     """Whether a box begins at 0. A file that cannot be read says nothing."""
     try:
-        data = reading.read_file(file)
+        data = reading.read_file(reading.inside(top, file.relative_to(top).as_posix()))
         if b"\0" not in data and not _PERHAPS_ZERO.search(data):
             return False
-        objects = xml.read(file, "annotation").all("object")
+        objects = read_xml(top, file).all("object")
         return any(0 <= xml.number(one.said("bndbox", edge), edge) < 1 for one in objects for edge in _EDGES[:2])
     except FormatError:
         return False
@@ -251,27 +227,9 @@ def _size(root: xml.Element) -> tuple[int, int] | None:
     width, height = (xml.number(root.said("size", name) or "0", name) for name in ("width", "height"))
     if width % 1 or height % 1:
         raise FormatError(f"its size must be whole numbers, got {width:g}x{height:g}")
-    return (int(width), int(height)) if width and height else None
-
-
-def _lists(top: Path) -> dict[str, list[str]]:
-    """The lists that name each picture, from the first folder that has any."""
-    for folder in (top / "ImageSets" / "Main", top / "ImageSets" / "Segmentation", top):
-        names: dict[str, list[str]] = {}
-        files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
-        for stem, path in files.items():
-            if folder == top and not (is_split(stem) or stem == "trainval"):
-                continue  # a README
-            text = reading.read_file(path).decode("utf-8", errors="replace")
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
-            if "_" in stem and stem.rpartition("_")[2] in files and all(map(_OF_ONE_CLASS.match, lines)):
-                continue
-            for line in lines:
-                named = line.rpartition(".")[0] if line.lower().endswith(reading.SUFFIXES) else line
-                names.setdefault(named, []).append(unquote(stem))
-        if names:
-            return names
-    return {}
+    if bool(width) != bool(height):
+        raise FormatError(f"its size is {width:g}x{height:g}; say both, or 0x0 where nobody knows")
+    return (int(width), int(height)) if width else None
 
 
 def _mostly_inside(mask: Rle, box: Box) -> bool:

@@ -30,6 +30,7 @@ class Writer(writing.Writer):
     name = "voc"
     holds = frozenset({"mask", "box_xyxy", "attributes", "info.split"})
     can_ignore = True
+    keeps_unused = False
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)
@@ -47,8 +48,19 @@ class _Session(writing.Session):
         picture = self.names.picture(record)
         stem = picture.rpartition(".")[0]
         (self.folder / "JPEGImages" / picture).write_bytes(record.image)
-        boxed = [(one, box) for one in shown if (box := _cut(one, record.size)) is not None]
-        self.lost["box_xyxy"] += len(shown) - len(boxed)
+        boxed: list[tuple[Shown, Box]] = []
+        written: set[tuple[str, Any]] = set()
+        for one in shown:
+            box = _cut(one, record.size)
+            self.lost["box_xyxy"] += box is None or _is_cut(one, box)
+            if box is None:
+                continue
+            said = (_object(one, box), one.instance.mask)
+            self.lost["equal objects"] += said in written
+            if said not in written:
+                boxed.append((one, box))
+                written.add(said)
+        self.lost["info.split"] += record.info.split == ""
         segmented = self._write_masks(stem, record, [one.instance for one, _ in boxed])
         size = [xml.element(name, str(value)) for name, value in (("width", record.width), ("height", record.height), ("depth", 3))]
         parts = [xml.element("folder", "JPEGImages"), xml.element("filename", picture), xml.element("size", size)]
@@ -66,7 +78,8 @@ class _Session(writing.Session):
             (self.folder / "labelmap.txt").write_text("".join(["# label:color_rgb:parts:actions\n", *lines]), encoding="utf-8")
 
     def _list(self, kind: str, split: str | None, stem: str) -> None:
-        name = f"ImageSets/{kind}/{quote(split or 'default', safe=' ')}.txt"
+        stem_of_list = "%64efault" if split == "default" else quote(split or "default", safe=" ")  # `default` is of those without a split
+        name = f"ImageSets/{kind}/{stem_of_list}.txt"
         if name not in self._lists:
             (self.folder / name).parent.mkdir(exist_ok=True)
             self._lists[name] = self.open(name)
@@ -100,6 +113,10 @@ def _cut(one: Shown, size: tuple[int, int]) -> Box | None:
     x0, y0, x1, y1 = one.box_xyxy
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, size[0]), min(y1, size[1])
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _is_cut(one: Shown, box: Box) -> bool:
+    return one.box_xyxy is not None and max(abs(a - b) for a, b in zip(one.box_xyxy, box, strict=True)) > 1e-6
 
 
 def _object(one: Shown, box: Box) -> str:

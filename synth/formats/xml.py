@@ -54,6 +54,11 @@ class Element:
         """The children of that name."""
         return [child for child in self.children if child.tag == tag]
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that is in it, wherever it stands: equal for equal elements."""
+        return self.tag, frozenset(self.attributes.items()), self.text, tuple(child.content for child in self.children)
+
     def said(self, *path: str) -> str:
         """The text at the end of the path, '' if there is none."""
         found = self.find(*path)

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from synth.errors import FormatError, LabelError
+from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats import reader, writer
 from synth.formats.voc import Reader, Writer
 from synth.formats.voc_masks import palette
@@ -42,7 +42,7 @@ def devkit(root: Path, **texts: str) -> Path:
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (root / "Annotations" / f"{name}.xml").write_text(text)
+        (root / "Annotations" / f"{name}.xml").write_text(text.replace("<filename>a.png<", f"<filename>{name}.png<"))
         (root / "JPEGImages" / f"{name}.png").write_bytes(png())
     return root
 
@@ -146,7 +146,7 @@ def test_a_zero_anywhere_says_that_boxes_are_edges(tmp_path: Path) -> None:
     devkit(tmp_path, a=annotation(obj((2, 3, 10, 12))), b=annotation(obj((5, 0, 7, 8))))
     assert boxes(tmp_path) == boxes(tmp_path, zero_based=True) == [(2, 3, 10, 12), (5, 0, 7, 8)]
     assert boxes(tmp_path, zero_based=False) == [(1, 2, 10, 12), (4, -1, 7, 8)]
-    (tmp_path / "Annotations" / "b.xml").write_text(annotation(obj((5, 1, 7, 8))))
+    devkit(tmp_path, b=annotation(obj((5, 1, 7, 8))))
     assert boxes(tmp_path) == [(1, 2, 10, 12), (4, 0, 7, 8)]
 
 
@@ -182,7 +182,7 @@ def test_one_pixel_is_a_box_if_someone_says_so(tmp_path: Path) -> None:
 
 
 def test_every_fault_of_a_sample_is_listed(tmp_path: Path) -> None:
-    devkit(tmp_path, a=annotation(obj((5, 3, 5, 9)), obj((1, 2, 3, 4), ""), obj(more="<truncated>maybe</truncated>")))
+    devkit(tmp_path, a=annotation(obj((5, 3, 5, 9)), obj((1, 2, 3, 4), ""), obj((3, 2, 9, 4), more="<truncated>maybe</truncated>")))
     lists(tmp_path, train="a", test="a")
     _, faults = read(Reader(tmp_path))
     assert (faults.total, faults.samples) == (4, 1)
@@ -245,13 +245,13 @@ def test_pictures_without_xml_and_twice(tmp_path: Path) -> None:
     (tmp_path / "JPEGImages" / "d.jpg").write_bytes(png())  # the XML says which is meant, so the other one has none
     records, faults = read(Reader(tmp_path))
     assert [record.key for record in records] == ["b.png", "d.png"]
-    assert faults.first[0] == "Annotations/c.xml: the picture JPEGImages/b.png belongs to another XML already"
+    assert faults.first[0] == "Annotations/c.xml: the picture JPEGImages/b.png belongs to another XML too; each needs its own"
     assert [fault.split(":")[0] for fault in faults.first[1:]] == ["JPEGImages/a.png", "JPEGImages/d.jpg"]
     assert "no XML says what is in it" in faults.first[1]
 
 
 def test_sizes_are_checked(tmp_path: Path) -> None:
-    devkit(tmp_path, a=annotation(width=WIDTH + 1), b=annotation(width=0), c="<annotation/>")
+    devkit(tmp_path, a=annotation(width=WIDTH + 1), b=annotation(width=0, height=0), c="<annotation/>")
     records, faults = read(Reader(tmp_path))
     assert [record.size for record in records] == [(WIDTH, HEIGHT)] * 2
     assert "the picture is 40x24, its annotation says 41x24" in faults.first[0]
@@ -280,6 +280,104 @@ def test_lists(tmp_path: Path) -> None:
     assert [record.key for record in records] == ["a.png", "b.png", "d.png"]
     assert faults.first[0].endswith("it stands in the lists of test and trainval; a picture belongs to one split")
     assert faults.first[1] == "list test: it names 'zebra', of which there is no XML"
+
+
+def test_the_split_comes_back_to_the_letter(tmp_path: Path) -> None:
+    splits = [None, "default", "Train", "validation", "valid", "VAL"]
+    Writer(tmp_path / "out", strict=True).write(Listed([make(key=str(place), split=split) for place, split in enumerate(splits)]))
+    assert (tmp_path / "out" / "ImageSets" / "Main" / "default.txt").read_text() == "0\n"
+    records, faults = read(Reader(tmp_path / "out"))
+    assert not faults.total, faults
+    assert [record.info.split for record in records] == splits
+
+
+def test_lists_at_the_top_are_split_words(tmp_path: Path) -> None:
+    devkit(tmp_path, a=annotation())
+    (tmp_path / "valid.txt").write_text("a\n")
+    assert [record.info.split for record in read(Reader(tmp_path))[0]] == ["val"]
+
+
+@pytest.mark.parametrize("zero_based", ["maybe", 3, 0])
+def test_wrong_options(tmp_path: Path, zero_based: Any) -> None:
+    with pytest.raises(ConfigError, match="voc: zero_based must be true or false, got"):
+        Reader(tmp_path, zero_based=zero_based)
+
+
+@pytest.mark.parametrize("name", ["Annotations/a.xml", "SegmentationObject/a.png", "ImageSets/Main/train.txt"])
+def test_links_that_leave_are_not_followed(name: str, tmp_path: Path) -> None:
+    root = devkit(tmp_path / "set", a=annotation(obj((3, 4, 10, 12))))
+    segment(root, (3, 12, 2, 10, 1))
+    lists(root, train="a")
+    (root / name).rename(tmp_path / "moved")
+    (root / name).symlink_to(tmp_path / "moved")
+    if name.endswith("txt"):
+        with pytest.raises(FormatError, match="a link that leaves the folder"):
+            read(Reader(root))
+        return
+    records, faults = read(Reader(root))
+    assert not records
+    assert "a link that leaves the folder" in faults.first[0]
+
+
+def test_an_object_stands_once(tmp_path: Path) -> None:
+    """All fields must be equal for a fault: two cells may well have one box."""
+    again = obj(more="<pose>Left</pose>")
+    devkit(tmp_path, a=annotation(obj(), again, obj(name="dog"), again), b=annotation(obj(), again))
+    records, faults = read(Reader(tmp_path))
+    assert [record.key for record in records] == ["b.png"]
+    assert faults.first == ["Annotations/a.xml: line 9: object 4 (cat): it is object 2 once more; keep one of them"]
+    twice = obj().replace("</object>", "<bndbox><xmin>1</xmin></bndbox></object>")
+    devkit(tmp_path, a=annotation(twice))
+    assert "object 1 (cat): it has 2 <bndbox>; an object has one box" in read(Reader(tmp_path))[1].first[0]
+
+
+def test_equal_objects_are_written_once(tmp_path: Path) -> None:
+    cat = Instance("cat", box_xyxy=(0, 0, 3, 3))
+    masked = replace(cat, mask=rectangle_mask(0, 0, 3, 3))
+    report = Writer(tmp_path / "out").write(Listed([make(cat, cat, masked)]))
+    assert dict(report.lost) == {"equal objects": 1}
+    (record,), faults = read(Reader(tmp_path / "out", zero_based=False))
+    assert not faults.total, faults
+    assert len(record.instances) == 2
+
+
+def test_a_box_that_is_cut_is_counted(tmp_path: Path) -> None:
+    report = Writer(tmp_path / "out").write(Listed([make(Instance("cat", box_xyxy=(-0.7, 0, 3, 3)))]))
+    assert dict(report.lost) == {"box_xyxy": 1}
+    slight = Instance("cat", box_xyxy=(-1e-9, 0, 3, 3))
+    assert not Writer(tmp_path / "slight").write(Listed([make(slight)])).lost
+
+
+def test_the_file_name_of_another_picture(tmp_path: Path) -> None:
+    devkit(tmp_path, a=annotation(filename="b.png"), b=annotation(), c=annotation(filename="gone.png"))
+    records, faults = read(Reader(tmp_path))
+    assert [record.key for record in records] == ["b.png", "c.png"]
+    said = "Annotations/a.xml: its <filename> is that of another picture, JPEGImages/b.png, not of JPEGImages/a.png; correct it"
+    assert faults.first == [said]
+
+
+def test_two_xmls_of_one_picture_are_both_left_out(tmp_path: Path) -> None:
+    devkit(tmp_path, x=annotation(filename="p.png"), y=annotation(filename="p.png"))
+    for name in "xy":
+        (tmp_path / "JPEGImages" / f"{name}.png").rename(tmp_path / "JPEGImages" / "p.png")
+    records, faults = read(Reader(tmp_path))
+    assert not records
+    assert [fault.split(": ")[1] for fault in faults.first[:2]] == [
+        "the picture JPEGImages/p.png belongs to another XML too; each needs its own"
+    ] * 2
+
+
+def test_an_xml_with_a_fault_is_one_sample(tmp_path: Path) -> None:
+    devkit(tmp_path, a="<annotation>", b=annotation())
+    _, faults = read(Reader(tmp_path))
+    assert (faults.total, faults.samples) == (1, 1)
+    assert "it is no XML" in faults.first[0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 999), (WIDTH, 0)])
+def test_half_a_size(width: int, height: int, tmp_path: Path) -> None:
+    devkit(tmp_path, a=annotation(width=width, height=height))
+    assert f"its size is {width}x{height}; say both, or 0x0" in read(Reader(tmp_path))[1].first[0]
 
 
 def test_no_source(tmp_path: Path) -> None:
@@ -340,6 +438,20 @@ def test_masks_that_contradict(objects: Any, classes: Any, message: str, tmp_pat
     assert re.search(message, faults.first[0])
 
 
+def test_masks_that_are_missing_or_too_many(tmp_path: Path) -> None:
+    told = annotation(obj((3, 4, 10, 12))).replace("<object>", "<segmented>1</segmented><object>", 1)
+    devkit(tmp_path, a=told, b=told)
+    assert len(read(Reader(tmp_path))[0]) == 2  # the boxes alone are there
+    segment(tmp_path, (3, 12, 2, 10, 1))
+    segment(tmp_path, (3, 12, 2, 10, 1), name="c")
+    records, faults = read(Reader(tmp_path))
+    assert [record.key for record in records] == ["a.png"]
+    assert faults.first == [
+        "Annotations/b.xml: it is <segmented>, but its masks SegmentationObject/b.png are missing",
+        "SegmentationObject/c.png: no XML says whose mask it is",
+    ]
+
+
 def test_masks_that_cannot_be_read(tmp_path: Path) -> None:
     devkit(tmp_path, a=annotation(obj()), b=annotation(obj()), c=annotation(obj()))
     (tmp_path / "SegmentationObject").mkdir()
@@ -394,6 +506,7 @@ def records(draw: st.DrawFn) -> list[Record]:
 @given(records())
 def test_comes_back(tmp_path_factory: pytest.TempPathFactory, made: list[Record]) -> None:
     out = tmp_path_factory.mktemp("voc") / "out"
+    assume(all(len(set(map(_said, record.instances))) == len(record.instances) for record in made))  # equal ones are written once
     report = writer("voc", out=out, strict=True).write(Listed(made))
     assert report.annotations == sum(len(record.instances) for record in made)
     found, faults = read(reader("voc", source=out, zero_based=False))
@@ -403,6 +516,10 @@ def test_comes_back(tmp_path_factory: pytest.TempPathFactory, made: list[Record]
     assert sorted(by_file) == names
     order = sorted(made, key=lambda record: _file_of(record, names))
     assert_same(sorted(found, key=lambda record: record.key), [replace(record, key=_file_of(record, names)) for record in order])
+
+
+def _said(one: Instance) -> str:
+    return repr((one.category, one.mask, one.box_xyxy, one.attributes))
 
 
 def _file_of(record: Record, names: list[str]) -> str:
@@ -440,8 +557,9 @@ def test_overlaps_and_losses_are_counted(tmp_path: Path) -> None:
     two = Instance("b", mask=rectangle_mask(5, 5, 20, 10))
     gone = Instance("b", box_xyxy=(WIDTH, 0, WIDTH + 1, 4))
     report = Writer(tmp_path / "out").write(Listed([make(one, gone, two, Instance("c"), licence="MIT")]))
-    assert dict(report.lost) == {"mask": 1, "box_xyxy": 1, "info.licence": 1}
-    assert report.left_out_empty == 1
+    assert dict(report.lost) == {
+        "mask": 1, "box_xyxy": 1, "info.licence": 1, "instances without a box or mask": 1, "categories without an instance": 1,
+    }  # fmt: skip
     indices = np.asarray(Image.open(tmp_path / "out" / "SegmentationObject" / "a.png"))
     classes = np.asarray(Image.open(tmp_path / "out" / "SegmentationClass" / "a.png"))
     assert Counter(indices.ravel().tolist()) == {0: HEIGHT * WIDTH - 150, 1: 100, 2: 50}  # the first has what both cover
