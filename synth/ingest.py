@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from synth.errors import ConfigError, FormatError, LabelError
-from synth.formats.reading import Faults, Reader
+from synth.formats.reading import Faults, Reader, brief, printable
 from synth.record import Output, Record
 from synth.store import Store
 from synth.types import SampleInfo
@@ -51,6 +51,10 @@ class Naming:
             raise ConfigError(
                 f"a dataset's name begins with a letter or digit and has letters, digits, '.', '_', '-', got '{self.dataset}'"
             )
+        for name in ("split", "licence", "annotator", "group"):
+            value = getattr(self, name)
+            if value is not None:
+                check_text(value, name)
         try:
             re.compile(self.group or "")
         except re.error as error:
@@ -63,6 +67,14 @@ class Naming:
             given["group"] = found[1] if found.re.groups else found[0]
         info: SampleInfo = replace(record.info, **{name: value for name, value in given.items() if value is not None})
         return replace(record, key=f"{self.dataset}/{record.key}", info=info)
+
+
+def check_text(value: Any, what: str, empty: bool = False) -> None:
+    """Raise ConfigError unless `value` is text that can be kept, which a byte that is no UTF-8 cannot."""
+    if not isinstance(value, str) or not (value or empty):
+        raise ConfigError(f"{what} must be text, got {brief(value)}; leave it out where it is not known")
+    if printable(value) != value:
+        raise ConfigError(f"{what} has bytes that are no UTF-8: {printable(value)}")
 
 
 def ingest(
@@ -85,21 +97,29 @@ def ingest(
     from synth.store.rows import sums_of
     from synth.store.writing import keys_of
 
+    check_text(message, "message", empty=True)
     faults = Faults()
     there = store.read(branch).contents()
-    count = {"read": 0, "unchanged": 0}
+    count = {"read": 0, "unchanged": 0, "refused": 0}
     seen: set[str] = set()
 
+    def refuse(fault: str) -> None:
+        count["refused"] += 1
+        faults.add(str(reader.source), [fault])
+
     def refused(sample: Record, error: LabelError) -> None:
-        faults.add(str(reader.source), [str(error)])
+        refuse(str(error))
 
     def records() -> Iterator[Record]:
         for read in reader.records(faults):
             record = naming.apply(read)
             count["read"] += 1
             tell(count["read"])
+            if printable(record.key) != record.key:
+                refuse(f"the name '{read.key}' has bytes that are no UTF-8; rename the file")
+                continue
             if record.key in seen:
-                faults.add(str(reader.source), [f"there are two samples '{read.key}'"])
+                refuse(f"there are two samples '{read.key}'")
                 continue
             seen.add(record.key)
             try:
@@ -118,7 +138,7 @@ def ingest(
         store.discard(fragment)
         raise FormatError(
             f"{reader.source}: {faults.total} faults in {faults.samples} samples; nothing was imported; mend them, or import the others "
-            f"({count['read']}) with --skip-bad:\n{faults}"
+            f"({count['read'] - count['refused']}) with --skip-bad:\n{faults}"
         )
     keys = keys_of(fragment)
     if not keys:
@@ -130,7 +150,7 @@ def ingest(
     told = {
         "import": {
             **(meta or {}),
-            "source": str(reader.source),
+            "source": printable(str(reader.source)),
             "dataset": naming.dataset,
             "skipped": faults.samples,
             "faults": faults.first,

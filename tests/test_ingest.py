@@ -101,6 +101,23 @@ def test_one_fault_and_nothing_is_imported(store: Store) -> None:
     assert store.log()[0].meta["import"]["skipped"] == 3
 
 
+def test_how_many_are_left_to_import(store: Store) -> None:
+    """Neither those that stand twice nor those that cannot be kept are."""
+    bad = replace(real(3), instances=(Instance("nothing known"),))
+    with pytest.raises(FormatError, match=r"import the others \(2\) with --skip-bad"):
+        run(store, real(0), bad, real(1), real(0), "a fault")
+
+
+def test_a_name_that_is_no_text(store: Store) -> None:
+    """Its key can be kept nowhere; and what is said of it must be kept with the commit."""
+    bad = replace(real(1), key="caf\udce9.png")
+    done = run(store, real(0), bad, "caf\udce9 is empty", skip_bad=True)
+    assert (done.added, done.skipped) == (1, 2)
+    assert store.log()[0].meta["import"]["faults"][0].endswith(r"the name 'caf\udce9.png' has bytes that are no UTF-8; rename the file")
+    with pytest.raises(ConfigError, match=r"message has bytes that are no UTF-8: caf\\udce9"):
+        run(store, message="caf\udce9")
+
+
 def test_the_first_twenty_faults_are_listed(store: Store) -> None:
     with pytest.raises(FormatError, match=r"\.\.\. and 15 more") as caught:
         run(store, *("wrong",) * 35)
@@ -192,13 +209,31 @@ def test_skip_bad_is_exit_code_3(coco_file: Path, tmp_path: Path, capsys: pytest
     assert "annotation" in err
 
 
+def test_a_fault_of_no_sample_is_exit_code_3_too(coco_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = json.loads(coco_file.read_text())
+    value["annotations"].append({**value["annotations"][0], "id": 999, "image_id": 999})
+    coco_file.write_text(json.dumps(value))
+    code, out, err = said(capsys, "import", "coco", str(coco_file), "--name", "shop", "--store", str(tmp_path / "s"), "--skip-bad")
+    assert (code, out.split(",")[0]) == (3, "6 samples added")
+    assert "1 faults:" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["import", "cocoo", "x", "--name", "n"], "no format to read 'cocoo'; did you mean 'coco'"),
         (["import", "coco", "nowhere.json", "--name", "n"], "nowhere.json does not exist"),
         (["import", "coco", ".", "--name", "a/b"], "a dataset's name begins"),
-        (["import", "coco", ".", "--name", "n", "--set", "task=pose"], "format coco: .*task"),
+        (["import", "coco", ".", "--name", "n", "--set", "task=pose"], "no option of reading coco 'task'; known: none"),
+        (["import", "bop", ".", "--name", "n", "--set", "images=x"], "no option of reading bop 'images'; known: names"),
+        (["import", "bop", ".", "--name", "n", "--set", "names={}", "--set", "names={}"], "--set names is given twice"),
+        (["import", "coco", ".", "--name", "n", "--split", ""], "split must be text, got ''"),
+        (["import", "coco", ".", "--name", "n", "--licence", ""], "licence must be text, got ''"),
+        (["import", "coco", ".", "--name", "n", "--annotator", "caf\udce9"], r"annotator has bytes that are no UTF-8: caf\\udce9"),
+        (["export", "yolo-pose", "main", "out", "--set", "task=obb"], "no option of writing yolo-pose 'task'; known: below"),
+        (["export", "bop", "main", "out", "--set", "licences=[]"], "no option of writing bop 'licences'; known: below, default_split"),
+        (["export", "coco", "main", "out", "--set", "out=x"], "no option of writing coco 'out'"),
+        (["export", "coco", "main", "out"], "coco: there is no sample to export; nothing was written"),
         (["export", "yoloo", "main", "out"], "no format to write 'yoloo'"),
         (["gc", "--keep", "soon"], "--keep must be a number with d, h or m"),
         (["pull", "no.json", "x"], "cannot read pin no.json"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synth.cli.shared import REF, WHERE, Arguments, counting, open_store, parse, parser, printable, selected
-from synth.errors import ConfigError
+from synth.errors import ConfigError, known_names
 
 
 def import_(arguments: Arguments) -> int:
@@ -33,7 +34,7 @@ def import_(arguments: Arguments) -> int:
     options = parse(made, arguments)
     from synth.ingest import Naming, ingest
 
-    chosen = dict(_option(text) for text in options.options)
+    chosen = _chosen(options.options, formats.reader_options(options.format), f"reading {options.format}")
     reader = formats.reader(options.format, source=options.source, images=options.images, **chosen)
     naming = Naming(options.name, options.split, options.licence, options.annotator, options.group)
     store = open_store(options, create=True)
@@ -51,7 +52,20 @@ def import_(arguments: Arguments) -> int:
     print(done)
     if done.faults.total:
         print(f"{done.faults.total} faults:\n{printable(str(done.faults))}", file=sys.stderr)
-    return 3 if done.skipped else 0
+    return 3 if done.faults.total else 0
+
+
+def _chosen(texts: Sequence[str], known: Sequence[str], what: str) -> dict[str, Any]:
+    """The options of --set. Raises ConfigError if one is not among `known` or stands twice."""
+    chosen: dict[str, Any] = {}
+    for text in texts:
+        name, value = _option(text)
+        if name not in known:
+            raise ConfigError(f"--set {name}: {known_names(f'option of {what}', name, known)}")
+        if name in chosen:
+            raise ConfigError(f"--set {name} is given twice")
+        chosen[name] = value
+    return chosen
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -83,7 +97,7 @@ def export(arguments: Arguments) -> int:
         "out": options.out,
         "min_visible_fraction": options.min_visible,
         "strict": options.strict,
-        **dict(_option(text) for text in options.options),
+        **_chosen(options.options, formats.writer_options(options.format), f"writing {options.format}"),
     }
     formats.writer(options.format, **given)  # a wrong option is told before a store is opened
     store, samples = selected(options)

@@ -7,6 +7,7 @@ the task of a YOLO folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +65,37 @@ def writer_names() -> list[str]:
     return sorted(_WRITERS)
 
 
-def _made(kind: str, name: str, table: Mapping[str, tuple[str, Mapping[str, Any]]], options: Mapping[str, Any]) -> Any:
+def reader_options(name: str) -> list[str]:
+    """The options of format `name`'s own reader, beside what all readers have. Raises ConfigError with the known names."""
+    return _own_options("Reader", name, _READERS)
+
+
+def writer_options(name: str) -> list[str]:
+    """The options of format `name`'s own writer, and `below`, which has no other way in on the command line. Raises ConfigError."""
+    return ["below", *_own_options("Writer", name, _WRITERS)]
+
+
+_Table = Mapping[str, tuple[str, Mapping[str, Any]]]
+
+
+def _found(kind: str, name: str, table: _Table) -> tuple[Any, Mapping[str, Any]]:
+    """The class and the keywords that its name sets."""
     if name not in table:
         raise ConfigError(known_names(f"format to {'read' if kind == 'Reader' else 'write'}", name, table))
     module, preset = table[name]
-    try:
-        return getattr(import_module(f"synth.formats.{module}"), kind)(**{**preset, **options})
-    except TypeError as error:
-        raise ConfigError(f"format {name}: {error}") from error
+    return getattr(import_module(f"synth.formats.{module}"), kind), preset
+
+
+def _own_options(kind: str, name: str, table: _Table) -> list[str]:
+    made, preset = _found(kind, name, table)
+    shared = {one.name for base in made.__mro__[1:-1] for one in fields(base)}
+    return [one.name for one in fields(made) if one.name not in {*shared, *preset}]
+
+
+def _made(kind: str, name: str, table: _Table, options: Mapping[str, Any]) -> Any:
+    made, preset = _found(kind, name, table)
+    known = [one.name for one in fields(made) if one.init]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"format {name}: {known_names('option', option, known)}")
+    return made(**{**preset, **options})
