@@ -25,13 +25,13 @@ class StereoDepth:
     """Depth as two imagers see it that stand baseline_m apart, or an imager and a pattern projector: the picture's camera, and the second
     one on its right (negative: on its left). A point at depth z has disparity d = f B / z, with f = focal_px or the camera's.
 
-    In this order, each step off at its default or at 0:
+    In this order; all but holes are off by default:
     holes     where the second imager does not see the point: another one hides it there, or it lies outside its frame. Beside an edge
               the hole is as wide as the jump in disparity.
-    noise     d + N(0, noise_px): in depth a deviation of z^2 / (f B) noise_px, growing with z^2 (Khoshelham and Elberink 2012).
-              Matching works on windows, so noise is alike over window_px.
     dropouts  where the surface is tilted away by more than max_tilt_rad, and where less than min_return comes back: luminance times
               cos(tilt) over (z / 1 m)^2, with a random factor of exp(N(0, 0.5)).
+    noise     d + N(0, noise_px): in depth a deviation of z^2 / (f B) noise_px, growing with z^2 (Khoshelham and Elberink 2012).
+              Matching works on windows, so noise is alike over window_px.
     quantised to steps of subpixel px of disparity (1/8 for the first Kinect, 1/32 for current devices): z^2 / (f B) subpixel in depth.
     range     what is then not within [min_m, max_m] is dropped.
     The picture and all labels stay. Raises ConfigError for a picture without depth, and where no focal length is known.
