@@ -13,7 +13,8 @@ corner of the picture. What its shapes mean here:
 - Shapes of one label in one group are one instance if each says something else (a box and a skeleton, say) and their attributes agree;
   other groups are the attribute `group_id`. occluded, z_order, group_id and source are attributes unless they are CVAT's defaults (0,
   `manual`); a label's own attributes go before them and have the type that <meta> gives them.
-- key: `subset/name`, or the name.
+- key: `subset/name`, or the name. Of two <image> of one picture none is read; a picture in `images/` beside the only XML file without an
+  <image>, and a shape that stands twice with all its fields equal, are faults.
 
 Written are masks, boxes and rotated boxes that do not follow from a mask, and skeletons, grouped where an instance has several. Attributes
 of mixed types or lists are written as JSON and come back as that text; a category's mirror pairs and sigmas have no place. "CVAT for

@@ -19,7 +19,7 @@ SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "skeleton")
 @dataclass(slots=True)
 class Labels:
     """categories by name. tags: labels for whole pictures only. types: input_type of an attribute by label and name. annotators: by task
-    id, None for all others.
+    id, None for all others. images: the attributes of each <image>.
 
     declared: whether <meta> lists labels, so that no others may be used.
     """
@@ -29,6 +29,7 @@ class Labels:
     types: dict[tuple[str, str], str] = field(default_factory=dict)
     annotators: dict[str | None, str] = field(default_factory=dict)
     declared: bool = False
+    images: list[Mapping[str, str]] = field(default_factory=list)
 
     def value(self, label: str, name: str, text: str) -> Any:
         """What an attribute's text says."""
@@ -50,6 +51,7 @@ def scan(path: Path) -> Labels:
                 _read_people(job, labels.annotators)
                 skeletons |= _read_labels(path, job.find("labels"), labels, points, edges)
         if element.tag == "image":
+            labels.images.append(element.attributes)
             for shape in (child for child in element.children if child.tag in SHAPES):
                 label = shape.attributes.get("label", "")
                 names = points.setdefault(label, [])

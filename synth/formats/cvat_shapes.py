@@ -12,6 +12,7 @@ import numpy as np
 from synth.errors import FormatError
 from synth.formats import reading, xml
 from synth.formats.cvat_labels import SHAPES, Labels
+from synth.formats.exports import check_obb
 from synth.formats.writing import box_and_area
 from synth.polygons import rasterise
 from synth.types import F64, Category, Instance, Keypoints, Obb, Rle
@@ -71,8 +72,11 @@ def _geometry(shape: xml.Element, label: str, labels: Labels, size: tuple[int, i
     if shape.tag == "mask":
         return "mask", _region(_mask(shape, size))
     if shape.tag == "ellipse":
+        rx, ry = shape.number("rx"), shape.number("ry")
+        if not (rx > 0 and ry > 0):
+            raise FormatError(f"the radii of an ellipse must be above 0, got {rx:g} and {ry:g}")
         turn = np.arange(_CORNERS) * 2 * math.pi / _CORNERS
-        round_ = np.column_stack([shape.number("rx") * np.cos(turn), shape.number("ry") * np.sin(turn)])
+        round_ = np.column_stack([rx * np.cos(turn), ry * np.sin(turn)])
         return "mask", _region(rasterise([_turned(shape, round_) + (shape.number("cx"), shape.number("cy"))], *size))
     if shape.tag == "skeleton":
         return "keypoints", {"keypoints": _skeleton(shape, labels.categories[label], size)}
@@ -104,10 +108,8 @@ def _box(shape: xml.Element, size: tuple[int, int]) -> tuple[str, dict[str, Any]
     if "rotation" not in shape.attributes:
         reading.check_box(box, size)
         return "box", {"box_xyxy": box}
-    if not (x0 < x1 and y0 < y1):
-        reading.check_box(box, size)
     obb = Obb((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, math.radians(shape.number("rotation") % 180) % math.pi)
-    _check_inside(np.array([[obb.center_x, obb.center_y]]), size, "its centre")
+    check_obb(obb, size)
     return "obb", {"obb": obb}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ import numpy as np
 
 from synth.formats import writing, xml
 from synth.formats.cvat_labels import write_meta
+from synth.formats.exports import sayable
 from synth.formats.writing import Box, Session, Shown, box_and_area
 from synth.record import Record
 from synth.types import Category, Instance, Keypoints, Obb, Rle
@@ -28,12 +30,16 @@ class Writer(writing.Writer):
 
     name = "cvat"
     holds = frozenset({
-        "mask", "box_xyxy", "obb", "keypoints", "keypoints.v", "attributes", "info.split", "info.classes", "info.annotator",
+        "mask", "box_xyxy", "obb", "keypoints", "keypoints.v", "category.skeleton", "attributes",
+        "info.split", "info.classes", "info.annotator",
     })  # fmt: skip
     keeps_empty = True  # of which only a rotated box, points or a line are known
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)
+
+    def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
+        return sayable(super()._shown(record, count), _has_shape, count)
 
 
 class _Session(writing.Session):
@@ -48,7 +54,7 @@ class _Session(writing.Session):
     def add(self, record: Record, shown: Sequence[Shown]) -> None:
         info = record.info
         split = info.split or None
-        self.lost["info.split"] += int(split == "default")
+        self.lost["info.split"] += int(info.split in ("", "default"))
         picture = self.names.picture(record)
         folder = self.folder / "images" / _folder_name(split)
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,11 +64,14 @@ class _Session(writing.Session):
         next_group = max(taken, default=0) + 1
         self._classes |= dict.fromkeys(info.classes or ())
         shapes = [xml.element("tag", label=name, source="manual") for name in info.classes or ()]
+        written: set[str] = set()
         for one in shown:
-            parts = self._shapes(one.instance, next_group)
+            parts = self._shapes(one.instance, next_group, record.source == "synthetic")
             next_group += len(parts) > 1
-            self.lost["category"] += int(not parts)
-            shapes += parts
+            equal = len(parts) == 1 and parts[0] in written
+            self.lost["equal objects"] += equal
+            written.update(parts)
+            shapes += [] if equal else parts
         image = xml.element(
             "image", shapes, id=self._count, name=picture, subset=split, task_id=task, width=record.width, height=record.height
         )
@@ -80,10 +89,11 @@ class _Session(writing.Session):
             file.write("</annotations>\n")
         Path(self._part.name).unlink()
 
-    def _shapes(self, instance: Instance, group: int) -> list[str]:
-        """The shapes of an instance, in `group` if there are several. What is said of all of it stands at the first."""
+    def _shapes(self, instance: Instance, group: int, measured: bool) -> list[str]:
+        """The shapes of an instance, in `group` if there are several. What is said of all of it stands at the first. measured: whether a
+        rotated box beside a mask was measured from that."""
         attributes = dict(instance.attributes or {})
-        drawn = self._drawn(instance, attributes)
+        drawn = self._drawn(instance, attributes, measured)
         first = _known(attributes, alone=len(drawn) < 2)
         other = {"source": "manual", "occluded": 0, "z_order": first["z_order"]}
         own = [xml.element("attribute", self._value(instance.category, *item), name=item[0]) for item in attributes.items()]
@@ -93,14 +103,14 @@ class _Session(writing.Session):
             shapes.append(xml.element(tag, [*inner, *([] if place else own)], label=instance.category, **said))
         return shapes
 
-    def _drawn(self, instance: Instance, attributes: dict[str, Any]) -> list[_Drawn]:
+    def _drawn(self, instance: Instance, attributes: dict[str, Any], measured: bool) -> list[_Drawn]:
         """Each shape's tag, geometry and inner elements; a line is taken from `attributes`."""
         drawn: list[_Drawn] = []
         box_of_mask = None if instance.mask is None else box_and_area(Instance(instance.category, instance.mask))[0]
         if instance.mask is not None and box_of_mask is not None:
             drawn.append(("mask", _runs(instance.mask, box_of_mask), []))
         self.lost["mask"] += int(instance.mask is not None and box_of_mask is None)
-        if instance.obb is not None and instance.mask is None:
+        if instance.obb is not None and not (measured and instance.mask is not None):
             drawn.append(("box", _rotated(instance.obb), []))
         if instance.box_xyxy is not None and instance.box_xyxy != box_of_mask:
             drawn.append(("box", _edges(instance.box_xyxy), []))
@@ -116,6 +126,14 @@ class _Session(writing.Session):
         if self._types.setdefault((label, name), kind) != kind:
             self._types[label, name] = "text"
         return value if isinstance(value, str) else xml.text_of(value)
+
+
+def _has_shape(one: Shown) -> bool:
+    """Whether there is anything to draw."""
+    instance = one.instance
+    drawn = instance.box_xyxy is not None or instance.obb is not None or instance.keypoints is not None
+    masked = instance.mask is not None and box_and_area(Instance(instance.category, instance.mask))[0] is not None
+    return drawn or masked or _is_line((instance.attributes or {}).get("polyline_xy"))
 
 
 def _known(attributes: dict[str, Any], alone: bool) -> dict[str, Any]:

@@ -9,9 +9,10 @@ What a tool has no field for is kept under the name `synth` where it keeps forei
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -21,11 +22,12 @@ import numpy as np
 
 from synth.errors import ConfigError, FormatError, LabelError
 from synth.formats.reading import Faults, brief, check_box, check_visibility, inside, number, numbers, pictures_in, read_picture, text
-from synth.formats.writing import Box, box_and_area
+from synth.formats.writing import Box, Shown, box_and_area, count_unsaid
 from synth.record import Record
 from synth.types import Category, Instance, Keypoints, Obb, SampleInfo
 
 _UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts eight hex digits before the name of an uploaded file
+_REACH = 4.0  # diagonals of the picture that a side of a rotated box may be long
 _INFO_TEXTS = ("dataset", "split", "group", "licence")
 
 
@@ -193,6 +195,25 @@ def read_own_labels(own: Mapping[str, Any], size: tuple[int, int]) -> dict[str, 
     if own.get("attributes") is not None:
         found["attributes"] = mapping(own["attributes"], "synth.attributes")
     return found
+
+
+def check_obb(obb: Obb, size: tuple[int, int], what: str = "the rotated box") -> None:
+    """Raise FormatError unless a rotated box has an area, its centre in the picture, and no side far longer than that."""
+    if not (obb.width > 0 and obb.height > 0):
+        raise FormatError(f"{what} has no area: {obb.width:g} by {obb.height:g}")
+    if not (-1 <= obb.center_x <= size[0] + 1 and -1 <= obb.center_y <= size[1] + 1):
+        raise FormatError(f"the centre of {what}, {obb.center_x:g}, {obb.center_y:g}, is outside the {size[0]}x{size[1]} picture")
+    if max(obb.width, obb.height) > _REACH * math.hypot(*size):
+        raise FormatError(f"{what} of {obb.width:g} by {obb.height:g} is far larger than the {size[0]}x{size[1]} picture")
+
+
+def sayable(shown: Iterable[Shown], can: Callable[[Shown], bool], count: Counter[str]) -> Iterator[Shown]:
+    """Those that a tool can say; the others are counted, as what does not show or as lost."""
+    for one in shown:
+        if can(one):
+            yield one
+        else:
+            count_unsaid(one.instance, count)
 
 
 # --- pictures -----------------------------------------------------------------------------------------------------------

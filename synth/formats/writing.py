@@ -182,7 +182,7 @@ class Writer:
         for instance in record.instances:
             box, area = box_and_area(instance, record.size)
             if box is None and not self.keeps_empty:
-                count["empty" if _shows_nothing(instance) else _BOXLESS] += 1
+                count_unsaid(instance, count)
                 continue
             hidden = instance.visible_fraction is not None and instance.visible_fraction < self.min_visible_fraction
             if hidden and (self.below == "leave_out" or not self.can_ignore):
@@ -223,6 +223,11 @@ def _differ(known: Sequence[Any], other: Sequence[Any]) -> bool:
 
 def _quoted(name: str | None) -> str:
     return "missing" if name is None else f"'{name}'"
+
+
+def count_unsaid(instance: Instance, count: Counter[str]) -> None:
+    """Count an instance that is not written: left out because nothing of it shows, or lost."""
+    count["empty" if _shows_nothing(instance) else _BOXLESS] += 1
 
 
 def _shows_nothing(instance: Instance) -> bool:
