@@ -14,12 +14,13 @@ tangential coefficients (p2, p1), which are a vector.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from synth.augment.warp import Homography
 from synth.errors import ConfigError
-from synth.types import F32, F64, Camera, DraftInstance
+from synth.types import F32, F64, Camera
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
@@ -32,6 +33,11 @@ class View:
     camera: Camera | None
     new_from_old: F64
     rigid: bool
+
+    @cached_property
+    def turns(self) -> bool:
+        """The frame is another one."""
+        return bool((self.new_from_old != np.eye(3)).any())
 
 
 def look_through(camera: Camera | None, warp: Homography) -> View:
@@ -63,25 +69,24 @@ def look_through(camera: Camera | None, warp: Homography) -> View:
     return View(moved, turned, not warp.mirrors)
 
 
-def turn_instance(item: DraftInstance, view: View) -> DraftInstance:
-    """Its pose and the metres of its keypoints in the new frame."""
-    xyz, pose = item.keypoint_xyz_m, item.camera_from_object
+def turn_measured(xyz_m: F64 | None, pose: F64 | None, view: View) -> tuple[F64 | None, F64 | None]:
+    """Keypoints in metres (k, 3) and the pose (4, 4) of an instance in the new frame."""
     if view.camera is None and not view.rigid:
-        return replace(item, keypoint_xyz_m=None, camera_from_object=None)
-    if (view.new_from_old == np.eye(3)).all():
-        return item
+        return None, None
+    if not view.turns:
+        return xyz_m, pose
     turned = None
     if pose is not None and view.rigid:
         turned = np.eye(4)
         turned[:3] = view.new_from_old @ pose[:3]
-    return replace(item, keypoint_xyz_m=None if xyz is None else xyz @ view.new_from_old.T, camera_from_object=turned)
+    return None if xyz_m is None else xyz_m @ view.new_from_old.T, turned
 
 
 def turn_normals(normals: F32 | None, view: View) -> F32 | None:
     """Normals (h, w, 3) in the new frame."""
     if normals is None or (view.camera is None and not view.rigid):
         return None
-    if (view.new_from_old == np.eye(3)).all():
+    if not view.turns:
         return normals
     return np.asarray(normals @ view.new_from_old.T.astype(np.float32), dtype=np.float32)
 
@@ -94,7 +99,9 @@ def turn_depth(depth_m: F32, view: View) -> F32:
     camera = view.camera
     a = axis @ np.linalg.inv(camera.image_from_camera)  # old depth per new depth is linear over the new picture
     x, y = np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5
-    share = a[0] * x[None, :] + a[1] * y[:, None] + a[2]
+    share = np.add((a[1] * y + a[2])[:, None], a[0] * x, dtype=np.float32)
+    if min(share[0, 0], share[0, -1], share[-1, 0], share[-1, -1]) > 0:  # its least value lies in a corner
+        return np.asarray(depth_m / share, dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(share > 0, depth_m / np.where(share > 0, share, 1), np.inf).astype(np.float32)
 

@@ -150,8 +150,8 @@ def perspective(transform: Any, drawn: Mapping[str, Any], width: int, height: in
 
 def displacement(_: Any, drawn: Mapping[str, Any], width: int, height: int) -> Warp:
     """ElasticTransform, OpticalDistortion, ThinPlateSpline: where each pixel comes from, smooth over the pixels."""
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    return Field.of(np.stack([drawn["map_x"] - columns, drawn["map_y"] - rows], axis=-1))
+    rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
+    return Field.of(drawn["map_x"] - columns, drawn["map_y"] - rows)
 
 
 def grid_distortion(transform: Any, drawn: Mapping[str, Any], width: int, height: int) -> Warp:
@@ -166,7 +166,7 @@ def grid_distortion(transform: Any, drawn: Mapping[str, Any], width: int, height
         lines, source = np.append(lines, lines[-1] + size), np.append(source, source[-1] + size)
         middle = np.arange(size) + 0.5
         offsets.append(np.interp(middle, lines, source) - middle)
-    return Field.of(np.stack(np.meshgrid(*offsets), axis=-1))
+    return Field.of(offsets[0][None], offsets[1][:, None])
 
 
 def grid_elastic(transform: Any, drawn: Mapping[str, Any], width: int, height: int) -> Warp:
@@ -184,7 +184,8 @@ def grid_elastic(transform: Any, drawn: Mapping[str, Any], width: int, height: i
     i, j = np.minimum(u.astype(int), columns - 1), np.minimum(v.astype(int), rows - 1)
     s, t = (u - i)[None, :, None], (v - j)[:, None, None]
     a, b, c, d = (moved[np.ix_(j + dj, i + di)] for dj, di in ((0, 0), (0, 1), (1, 0), (1, 1)))
-    return Field.of(-((a * (1 - s) + b * s) * (1 - t) + (c * (1 - s) + d * s) * t))
+    left, right = a + (c - a) * t, b + (d - b) * t
+    return Field.of(*np.moveaxis(-(left + (right - left) * s), -1, 0))
 
 
 def downscale(transform: Any, drawn: Mapping[str, Any], image: U8) -> U8:

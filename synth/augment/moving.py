@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from synth.augment.cameras import look_through, turn_depth, turn_instance, turn_normals
+from synth.augment.cameras import View, look_through, turn_depth, turn_measured, turn_normals
 from synth.augment.warp import (
     CONSTANT,
     LINEAR,
     Field,
     Homography,
+    Nearest,
     Warp,
     grid,
-    pick_nearest,
+    nearest,
+    pick,
     relocate,
     sample_image,
     sample_nearest,
@@ -32,6 +35,7 @@ from synth.augment.warp import (
 from synth.geometry import convex_hull
 from synth.types import F32, F64, U8, Bool, Category, Draft, DraftInstance, Window
 
+_HALF = np.float32(0.5)  # from synth's pixel law to cv2's
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 
@@ -78,7 +82,8 @@ class Moving:
 def _carried(draft: Draft, path: Sequence[Warp], hidden: dict[int, Bool]) -> Draft:
     """The labels of a draft through a path of maps."""
     route = _Route(path)
-    if path and len(draft.instances) < 256:  # small numbers are sampled faster
+    whole = route.homography
+    if path and len(draft.instances) < 256 and not (whole and whole.lattice):  # small numbers are sampled faster
         instance = route.labels(draft.instance.astype(np.uint8), hidden).astype(np.int32)
     else:
         instance = route.labels(draft.instance, hidden)
@@ -86,20 +91,15 @@ def _carried(draft: Draft, path: Sequence[Warp], hidden: dict[int, Bool]) -> Dra
         return replace(draft, instance=instance)
     depth = None if draft.depth_m is None else route.pixels(draft.depth_m, np.inf)
     normals = None if draft.normals is None else route.pixels(draft.normals, 0.0)
-    items, camera = draft.instances, draft.camera
-    items = _carry_plane(items, route)
-    if not all(isinstance(warp, Homography) for warp in path):
-        camera = None  # no K describes the picture; what was measured stays in the frame of the camera that took it
-        if sum(warp.mirrors for warp in path) % 2:
-            items, normals = tuple(replace(item, keypoint_xyz_m=None, camera_from_object=None) for item in items), None
-    elif route.homography is not None:
-        view = look_through(camera, route.homography)
-        items = tuple(turn_instance(item, view) for item in items)
+    if whole is not None:
+        view = look_through(draft.camera, whole)
         depth = None if depth is None else turn_depth(depth, view)
-        normals, camera = turn_normals(normals, view), view.camera
-    if route.mirrors:
-        items = tuple(_mirrored(item) for item in items)
-    return replace(draft, instance=instance, instances=items, depth_m=depth, normals=normals, camera=camera)
+        normals = turn_normals(normals, view)
+    else:  # no K describes the picture; what was measured stays in the frame of the camera that took it
+        view = View(None, np.eye(3), not route.mirrors)
+        normals = None if route.mirrors else normals
+    items = _carry_items(draft.instances, route, view)
+    return replace(draft, instance=instance, instances=items, depth_m=depth, normals=normals, camera=view.camera)
 
 
 class _Route:
@@ -123,12 +123,20 @@ class _Route:
             self._traced = [*_trace(self.path[:-1], first), first]
         return self._traced
 
+    @cached_property
+    def nearest(self) -> Nearest:
+        """The pixel of the first frame that each pixel of the last one takes its label from."""
+        last = self.path[-1]
+        if len(self.path) == 1 and isinstance(last, Field):
+            return nearest(last.dense_cv)
+        return nearest(self.trace()[0] - _HALF)
+
     def pixels(self, array: _Array, outside: float) -> _Array:
         """A map of the first frame (h, w, ...), as the last one shows it."""
         if self.homography is not None:
             moved = sample_nearest(array, self.homography, outside=outside)
         else:
-            moved = pick_nearest(array, self.trace()[0], outside)
+            moved = pick(array, self.nearest, outside)
         if self._cut_off is not None:
             moved = moved.copy()
             moved[self._cut_off] = outside
@@ -150,11 +158,11 @@ class _Route:
             if not rest.path:
                 covered = bits
             elif self._traced is not None:
-                covered = pick_nearest(bits, self._traced[done])
+                covered = pick(bits, nearest(self._traced[done] - _HALF))
             elif rest.homography is not None:
                 covered = sample_nearest(bits, rest.homography)
             else:
-                covered = pick_nearest(bits, rest.trace()[0])
+                covered = pick(bits, rest.nearest)
             moved[covered.view(np.bool_)] = 0
         return moved
 
@@ -211,24 +219,39 @@ def _trace(path: Sequence[Warp], xy: F32) -> list[F32]:
 # --- one instance -----------------------------------------------------------------------------------------------------
 
 
-def _carry_plane(items: tuple[DraftInstance, ...], route: _Route) -> tuple[DraftInstance, ...]:
-    """Silhouettes, outlines and keypoints through the maps. Points of all instances go together, which is faster."""
+def _carry_items(items: tuple[DraftInstance, ...], route: _Route, view: View) -> tuple[DraftInstance, ...]:
+    """All that is known of instances through the maps. Points of all instances go together, which is faster."""
     if not items:
         return items
     whole = route.homography
     outlines = [item.outline_xy if whole is None else before_horizon(item.outline_xy, whole) for item in items]
     points = [*outlines, *(item.keypoint_xy for item in items)]
-    ends = np.cumsum([len(xy) for xy in points])[:-1]
     xy, there = route.points(np.concatenate(points))
-    moved, found = np.split(xy, ends), np.split(there, ends)
+    ends = list(accumulate(map(len, points), initial=0))
+    parts = [slice(*ends[i : i + 2]) for i in range(len(points))]
     carried = []
     for i, (item, silhouette) in enumerate(zip(items, carry_windows([item.silhouette for item in items], route), strict=True)):
-        outline, k = moved[i], len(items) + i
+        outline, points_of = xy[parts[i]], parts[len(items) + i]
         if whole is None:
             # What lies on the hull may bend inwards and what lies within may bend outwards: the silhouette itself says where it is now.
             outline = np.concatenate([outline, _rims(silhouette)])
-        front = item.keypoint_front & found[k]
-        carried.append(replace(item, silhouette=silhouette, outline_xy=outline, keypoint_xy=moved[k], keypoint_front=front))
+        xyz_m, pose = turn_measured(item.keypoint_xyz_m, item.camera_from_object, view)
+        front, surface, at = item.keypoint_front & there[points_of], item.keypoint_surface, xy[points_of]
+        order = mirror_order(item.category, len(at)) if route.mirrors else None
+        if order is not None:  # left and right exchanged, as in a mirror
+            at, front, surface, xyz_m = at[order], front[order], surface[order], None if xyz_m is None else xyz_m[order]
+        carried.append(
+            replace(
+                item,
+                silhouette=silhouette,
+                outline_xy=outline,
+                keypoint_xy=at,
+                keypoint_front=front,
+                keypoint_surface=surface,
+                keypoint_xyz_m=xyz_m,
+                camera_from_object=pose,
+            )
+        )
     return tuple(carried)
 
 
@@ -240,20 +263,6 @@ def _rims(window: Window) -> F64:
     left = window.bits[rows].argmax(axis=1)
     right = window.bits.shape[1] - 1 - window.bits[rows, ::-1].argmax(axis=1)
     return np.stack([np.concatenate([left, right]) + window.x0 + 0.5, np.tile(rows, 2) + window.y0 + 0.5], axis=1)
-
-
-def _mirrored(item: DraftInstance) -> DraftInstance:
-    """Left and right exchanged, as in a mirror."""
-    order = mirror_order(item.category, len(item.keypoint_xy))
-    if order is None:
-        return item
-    return replace(
-        item,
-        keypoint_xy=item.keypoint_xy[order],
-        keypoint_front=item.keypoint_front[order],
-        keypoint_surface=item.keypoint_surface[order],
-        keypoint_xyz_m=None if item.keypoint_xyz_m is None else item.keypoint_xyz_m[order],
-    )
 
 
 def mirror_order(category: Category, count: int) -> list[int] | None:
@@ -291,6 +300,8 @@ def _relocated(window: Window, lattice: Homography) -> Window:
 
 def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int], cut: bool) -> Window:
     """One silhouette in the window (x0, y0, x1, y1) of the last frame's canvas; cut: it may reach beyond that."""
+    import cv2
+
     x0, y0, x1, y1 = frame
     if not window.bits.size or x1 <= x0 or y1 <= y0:
         beyond = _beyond(window, route, cut, frame) if window.bits.size and (window.beyond_px or cut) else window.beyond_px
@@ -301,10 +312,10 @@ def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int
     else:
         width, height = route.size
         if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
-            xy = route.trace()[0][y0:y1, x0:x1]
+            pixels = route.nearest[y0:y1, x0:x1]
         else:
-            xy = _trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0]
-        moved = pick_nearest(bits, xy, at=(window.x0, window.y0))
+            pixels = nearest(_trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0] - _HALF)
+        moved = pick(bits, cast(Nearest, cv2.subtract(pixels, (window.x0, window.y0, 0, 0))))
     return Window(moved.view(np.bool_), x0, y0, _beyond(window, route, cut, frame) if window.beyond_px or cut else 0.0)
 
 

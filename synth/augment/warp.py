@@ -7,7 +7,7 @@ Both maps work in synth's pixel law (corner of the top-left pixel at (0, 0), cen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -19,9 +19,13 @@ NEAREST, LINEAR = 0, 1  # cv2's numbers
 CONSTANT, REPLICATE = 0, 1
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
+Nearest: TypeAlias = npt.NDArray[np.int16]
+_C128: TypeAlias = npt.NDArray[np.complex128]
 _NEAR_HORIZON = 1e-3
 """Points are followed to where a homography magnifies lengths 1000 times as much as in the middle of the frame; beyond lies its
 horizon, where a straight line leaves the plane."""
+_FLAT = 0.02  # a cell that keeps no more of its area has no inside left
+_FOUND_PX = 1e-8  # points are followed through a bent map to this
 _SHRINKS = 0.75  # below this many px of the new picture per old one, pixels are averaged before they are sampled
 
 
@@ -119,24 +123,35 @@ class Field:
     lattice = False
 
     @classmethod
-    def of(cls, offset: npt.NDArray[Any]) -> Field:
-        """From offsets (h, w, 2). A map that folds the picture over would give a point two places: it is weakened by halves until it
-        does not fold."""
-        whole: F32 = np.ascontiguousarray(offset, dtype=np.float32)
-        while _folds(whole):
-            whole = np.asarray(whole / 2, dtype=np.float32)
-        return cls(whole, whole.shape[1], whole.shape[0])
+    def of(cls, right: npt.NDArray[Any], down: npt.NDArray[Any]) -> Field:
+        """From offsets along x and along y, each (h, w); where all rows are equal (1, w), or all columns (h, 1). A map that folds the
+        picture over would give a point two places: it is weakened by halves until it does not fold."""
+        import cv2
+
+        planes = [np.asarray(plane, dtype=np.float32) for plane in (right, down)]
+        while _folds(*planes):
+            planes = [np.asarray(plane / 2, dtype=np.float32) for plane in planes]
+        whole = cv2.merge([np.ascontiguousarray(plane) for plane in np.broadcast_arrays(*planes)])
+        return cls(cast(F32, whole), whole.shape[1], whole.shape[0])
 
     @cached_property
     def reach(self) -> tuple[F32, F32]:
         """Smallest and largest offset (2,)."""
-        planes = self.offset[..., 0], self.offset[..., 1]
-        return np.array([p.min() for p in planes]), np.array([p.max() for p in planes])
+        import cv2
+
+        ends = [cv2.minMaxLoc(plane)[:2] for plane in cv2.split(self.offset)]
+        least, most = np.array(ends, dtype=np.float32).T
+        return least, most
 
     @cached_property
     def dense(self) -> F32:
         """(height, width, 2) where every pixel centre comes from."""
         return grid(0, 0, self.width, self.height) + self.offset
+
+    @cached_property
+    def dense_cv(self) -> F32:
+        """`dense` in cv2's law."""
+        return _grid_cv(self.width, self.height) + self.offset
 
     def sources(self, xy: F32) -> F32:
         """Where in the source the points (h, w, 2) of the new frame come from."""
@@ -148,7 +163,7 @@ class Field:
 
     def points(self, xy: F64) -> tuple[F64, Bool]:
         """Points (n, 2) moved, by Newton's method on the bilinear map; the second (n,) is True throughout."""
-        moved, error = self._newton(xy, xy - self._offset(xy)[0])
+        moved, error = self._newton(xy, xy - _planar(self._offset(*xy.T)[0]))
         lost = np.flatnonzero(error > 1e-6)
         if len(lost):  # start from the nearest of a coarse grid of samples
             step = 4
@@ -163,52 +178,68 @@ class Field:
         return moved, np.ones(len(xy), dtype=np.bool_)
 
     def _newton(self, xy: F64, start: F64) -> tuple[F64, F64]:
-        """Newton's method from `start`, with steps halved until they help, since the map has kinks between pixels."""
-        at, share = start.copy(), np.ones(len(start))
-        offset, slope = self._offset(at)
-        miss = at + offset - xy
+        """Newton's method from `start`, with steps halved until they help, since the map has kinks between pixels. Gives points and (n,)
+        by how much they miss. Points are complex numbers here, x + iy: numpy is slow over an axis of two."""
+        goal, at = (np.ascontiguousarray(points, dtype=np.float64).view(np.complex128)[:, 0] for points in (xy, start))
+        offset, along_x, along_y = self._offset(at.real, at.imag)
+        miss, share = at + offset - goal, np.ones(len(at))
+        error = np.abs(miss)
         for _ in range(60):
-            error = np.abs(miss).max(axis=1, initial=0.0)
-            if not (error > 1e-9).any():
+            if not (error > _FOUND_PX).any():
                 break
-            a, b, c, d = 1 + slope[:, 0, 0], slope[:, 0, 1], slope[:, 1, 0], 1 + slope[:, 1, 1]
-            det = np.maximum(a * d - b * c, 1e-3)
-            step = np.stack([d * miss[:, 0] - b * miss[:, 1], a * miss[:, 1] - c * miss[:, 0]], axis=1) / det[:, None]
-            there = at - np.clip(step, -16, 16) * share[:, None]
-            offset, new_slope = self._offset(there)
-            new_miss = there + offset - xy
-            better = np.abs(new_miss).max(axis=1, initial=0.0) < error
-            at[better], miss[better], slope[better] = there[better], new_miss[better], new_slope[better]
+            a, b, c, d = 1 + along_x.real, along_y.real, along_x.imag, 1 + along_y.imag
+            step = ((d * miss.real - b * miss.imag) + 1j * (a * miss.imag - c * miss.real)) / np.maximum(a * d - b * c, 1e-3)
+            there = at - step * (share * np.minimum(1, 16 / np.maximum(np.abs(step), 1e-300)))
+            offset, new_x, new_y = self._offset(there.real, there.imag)
+            new_miss = there + offset - goal
+            new_error = np.abs(new_miss)
+            better = new_error < error
+            if better.all():
+                at, miss, error, along_x, along_y = there, new_miss, new_error, new_x, new_y
+                share = np.minimum(1.0, 2 * share)
+                continue
+            for old, new in ((at, there), (miss, new_miss), (error, new_error), (along_x, new_x), (along_y, new_y)):
+                np.copyto(old, new, where=better)
             share = np.where(better, np.minimum(1.0, 2 * share), share / 2)
-        return at, np.abs(miss).max(axis=1, initial=0.0)
+        return _planar(at), error
 
-    def _offset(self, xy: F64) -> tuple[F64, F64]:
-        """Offsets (n, 2) at points (n, 2) and their derivative (n, 2, 2), d offset_i / d xy_j; zero outside the frame."""
-        size = np.array([self.width, self.height])
-        grid = xy - 0.5
-        held = np.clip(grid, 0, size - 1)
-        corner = np.minimum(held.astype(np.intp), np.maximum(size - 2, 0))
-        u, v = (held - corner).T[..., None]
-        (x0, y0), (x1, y1) = corner.T, np.minimum(corner + 1, size - 1).T
-        a, b, c, d = (self.offset[y, x].astype(np.float64) for y, x in ((y0, x0), (y0, x1), (y1, x0), (y1, x1)))
-        value = (a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v
-        slope = np.stack([(b - a) * (1 - v) + (d - c) * v, (c - a) * (1 - u) + (d - b) * u], axis=-1)
-        slope[(grid != held)[:, 0], :, 0] = 0
-        slope[(grid != held)[:, 1], :, 1] = 0
-        return value, slope
+    def _offset(self, x: F64, y: F64) -> tuple[_C128, _C128, _C128]:
+        """Offsets (n,) at points, as complex numbers x + iy, and their derivatives along x and along y; those are zero outside."""
+        u, v = np.clip(x - 0.5, 0, self.width - 1), np.clip(y - 0.5, 0, self.height - 1)
+        column = np.minimum(u.astype(np.intp), max(self.width - 2, 0))
+        row = np.minimum(v.astype(np.intp), max(self.height - 2, 0))
+        right, down = int(self.width > 1), self.width * (self.height > 1)
+        flat, first = self.offset.view(np.complex64).ravel(), row * self.width + column
+        a, b, c, d = (flat[first + step].astype(np.complex128) for step in (0, right, down, down + right))
+        u, v = u - column, v - row
+        upper, lower = b - a, d - c
+        along_x = (upper + (lower - upper) * v) * ((x >= 0.5) & (x <= self.width - 0.5))
+        left, slope = a + (c - a) * v, upper + (lower - upper) * v
+        along_y = ((c - a) + (lower - upper) * u) * ((y >= 0.5) & (y <= self.height - 0.5))
+        return left + slope * u, along_x, along_y
+
+
+def _planar(points: _C128) -> F64:
+    """Complex numbers (n,) x + iy as (n, 2)."""
+    return np.ascontiguousarray(points).view(np.float64).reshape(-1, 2)
 
 
 Warp: TypeAlias = Homography | Field
 
 
-def _folds(offset: F32) -> bool:
-    """Whether the map turns any cell of the pixel grid over or flat."""
-    if min(offset.shape[:2]) < 2:
+def _folds(right: F32, down: F32) -> bool:
+    """Whether the map turns any cell of the pixel grid over or flat, by offsets that broadcast to (h, w)."""
+    slopes = [plane[:, 1:] - plane[:, :-1] for plane in (right, down)] + [plane[1:] - plane[:-1] for plane in (right, down)]
+    (ux, vx, uy, vy) = ([float(s.min()), float(s.max())] if s.size else [0.0, 0.0] for s in slopes)
+    # No cell can do so if the steepest slopes, taken together, could not.
+    if 1 + ux[0] > 0 and 1 + vy[0] > 0 and (1 + ux[0]) * (1 + vy[0]) - max(map(abs, vx)) * max(map(abs, uy)) > _FLAT:
         return False
-    u, v = np.ascontiguousarray(offset[..., 0]), np.ascontiguousarray(offset[..., 1])
-    ux, vx, uy, vy = u[:, 1:] - u[:, :-1] + 1, v[:, 1:] - v[:, :-1], u[1:] - u[:-1], v[1:] - v[:-1] + 1
+    u, v = np.broadcast_arrays(right, down)
+    if min(u.shape) < 2:
+        return False
+    dux, dvx, duy, dvy = u[:, 1:] - u[:, :-1] + 1, v[:, 1:] - v[:, :-1], u[1:] - u[:-1], v[1:] - v[:-1] + 1
     halves = slice(None, -1), slice(1, None)  # of a cell: the triangles at its upper left and at its lower right corner
-    return any(not float((ux[half] * vy[:, half] - vx[half] * uy[:, half]).min()) > 0.02 for half in halves)
+    return any(not float((dux[half] * dvy[:, half] - dvx[half] * duy[:, half]).min()) > _FLAT for half in halves)
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -219,6 +250,14 @@ def grid(x0: int, y0: int, width: int, height: int) -> F32:
     out = np.empty((height, width, 2), dtype=np.float32)
     out[..., 0] = np.arange(x0, x0 + width, dtype=np.float32) + np.float32(0.5)
     out[..., 1] = (np.arange(y0, y0 + height, dtype=np.float32) + np.float32(0.5))[:, None]
+    return out
+
+
+@lru_cache(maxsize=4)
+def _grid_cv(width: int, height: int) -> F32:
+    """(height, width, 2) the pixel centres of a frame in cv2's law; shared, not to be changed."""
+    out = grid(0, 0, width, height) - np.float32(0.5)
+    out.flags.writeable = False
     return out
 
 
@@ -268,14 +307,18 @@ def _moved_origin(src_from_dst: F64, x_dst: float, y_dst: float, x_src: float, y
     return m
 
 
-def pick_nearest(array: _Array, xy: F32, outside: float = 0, at: tuple[int, int] = (0, 0)) -> _Array:
-    """An array (h, w, ...) whose corner lies at pixel `at`, at points (rows, columns, 2): the pixel each lies in, and `outside` where that
-    is none."""
+def nearest(xy_cv: F32) -> Nearest:
+    """The pixel that each point (rows, columns, 2) of cv2's law lies in."""
     import cv2
 
-    # As complex numbers, since numpy is slow over an axis of two.
-    there = (xy.view(np.complex64) - np.complex64(complex(at[0] + 0.5, at[1] + 0.5))).view(np.float32)
-    return cast(_Array, cv2.remap(array, there, None, NEAREST, borderMode=CONSTANT, borderValue=(outside,) * 4))
+    return cast(Nearest, cv2.convertMaps(xy_cv, None, cv2.CV_16SC2, nninterpolation=True)[0])
+
+
+def pick(array: _Array, pixels: Nearest, outside: float = 0) -> _Array:
+    """An array (h, w, ...) at pixels (rows, columns, 2), column and row; `outside` where that is none."""
+    import cv2
+
+    return cast(_Array, cv2.remap(array, pixels, None, NEAREST, borderMode=CONSTANT, borderValue=(outside,) * 4))
 
 
 def sample_image(image: U8, warp: Warp, interpolation: int = LINEAR, border: int = CONSTANT, fill: tuple[float, ...] = (0, 0, 0)) -> U8:
@@ -285,8 +328,7 @@ def sample_image(image: U8, warp: Warp, interpolation: int = LINEAR, border: int
     import cv2
 
     if isinstance(warp, Field):
-        xy = warp.dense - np.float32(0.5)
-        return cast(U8, cv2.remap(image, xy, None, interpolation, borderMode=border, borderValue=fill))
+        return cast(U8, cv2.remap(image, warp.dense_cv, None, interpolation, borderMode=border, borderValue=fill))
     if warp.lattice and border == CONSTANT:
         turned, x0, y0 = relocate(image, warp)
         return _place(turned, x0, y0, warp.width, warp.height, fill)
