@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import synth_scenes
+import yaml
+from PIL import Image
+from synth_scenes.backdrops import cutouts_in
 from synth_scenes.tabletop import Tabletop
 
 from synth import Generator, PyrenderSpec, Recipe, contact_sheet
-from synth.types import U8, Instance, Sample
+from synth.annotate import annotate, finish
+from synth.collage import CollageRenderer, CollageSpec
+from synth.collage.paste import Paste, copy_paste
+from synth.config.build import build
+from synth.cutouts import load_cutout
+from synth.images import load_photo
+from synth.layout import Blending, Layout
+from synth.rand import LogUniform, rng_for
+from synth.types import U8, Blend, Collage, Draft, Instance, Layer, Sample
 from synth.view import draw, save
+from synth.warp import cover, extent
 
 IMAGES = Path("docs/images")
+ASSETS = Path(synth_scenes.__file__).parent / "assets"
 PAD = 90  # px of canvas around the frame, so that what is out of it can be drawn
 INK = {"mask": (80, 200, 255), "mask_full": (255, 170, 60), "box": (80, 200, 255), "box_full": (255, 170, 60), "obb": (120, 255, 120)}
 
@@ -84,12 +99,101 @@ def telling(generator: Generator) -> Sample:
     raise SystemExit("no telling sample among 400")
 
 
+# --- collages ---------------------------------------------------------------------------------------------------------
+
+
+def shipped(name: str) -> Any:
+    """A scene of the package as its YAML has it."""
+    values = yaml.safe_load((Path(synth_scenes.__file__).parent / "conf" / "scene" / f"{name}.yaml").read_text())
+    return build(values | {"width": 640, "height": 480})
+
+
+def grid(panels: Sequence[Any], columns: int, gap_px: int = 4) -> U8:
+    """Panels of one size, in rows."""
+    framed = [cv2.copyMakeBorder(panel, 0, gap_px, 0, gap_px, cv2.BORDER_CONSTANT, value=(24, 24, 24)) for panel in panels]
+    rows = [np.hstack(framed[i : i + columns]) for i in range(0, len(framed), columns)]
+    return np.asarray(np.vstack(rows), dtype=np.uint8)
+
+
+def named(panel: Any, text: str) -> Any:
+    """A panel with a line of text on a dark strip above it."""
+    out = cv2.copyMakeBorder(panel, 26, 0, 0, 0, cv2.BORDER_CONSTANT, value=(24, 24, 24))
+    cv2.putText(out, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (240, 240, 240), 1, cv2.LINE_AA)
+    return out
+
+
+BLENDS = {
+    "none": Blend(),
+    "feather, width_px 6": Blend("feather", 6),
+    "gaussian, width_px 2": Blend("gaussian", 2),
+    "motion, width_px 16, angle_rad 0.5": Blend("motion", 16, 0.5),
+    "poisson": Blend("poisson"),
+    "none, match 0.8": Blend(match=0.8),
+    "none, shadow 0.6": Blend(shadow=0.6, shadow_blur_px=7, shadow_offset_px=(10, 12)),
+    "gaussian 1, match 0.4, shadow 0.4": Blend("gaussian", 1, match=0.4, shadow=0.4, shadow_blur_px=7, shadow_offset_px=(8, 10)),
+}
+
+
+def blending_panels() -> U8:
+    """One cut-out on one photo in all modes, with a corner of it enlarged."""
+    cutout = load_cutout(next(path for path in cutouts_in("groceries") if "milk" in str(path)))
+    background = cover(load_photo(ASSETS / "photos" / "coffee.jpg"), 320, 320, 1.6, (0.2, 0.5))
+    low, high = extent(cutout)
+    factor, turn = 210 / float((high - low).max()), 0.25
+    c, s = factor * np.cos(turn), factor * np.sin(turn)
+    middle = np.array([160.0, 150.0]) - np.array([[c, -s], [s, c]]) @ ((low + high) / 2)
+    matrix = np.array([[c, -s, middle[0]], [s, c, middle[1]], [0, 0, 1]])
+    panels = []
+    for name, how in BLENDS.items():
+        image = CollageRenderer().draw(Collage(background, (Layer(cutout, matrix, None, how),))).image
+        panel = np.array(image)
+        panel[-116:-4, -116:-4] = cv2.resize(image[222:250, 162:190], None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+        cv2.rectangle(panel, (161, 221), (190, 250), (255, 255, 255), 1)
+        cv2.rectangle(panel, (203, 203), (316, 316), (255, 255, 255), 1)
+        panels.append(named(panel, name))
+    return grid(panels, 4)
+
+
+def pasted_panels(generator: Generator) -> U8:
+    """Labels of a rendered picture before and after a paste, and of one picture's objects over another."""
+    scene, renderer = generator.recipe.scene, generator.renderer
+    worlds = [scene.compose(rng_for(3, index, "scene")) for index in (5, 9)]
+    first, second = (annotate(world, renderer.render(world)) for world in worlds)  # type: ignore[arg-type]
+    layout = Layout(scale=LogUniform(0.25, 0.45), hidden=0.6)
+    paste = Paste(str(ASSETS / "cutouts" / "plants"), count=4, layout=layout, blending=Blending(mode="gaussian", gaussian_px=0.8))
+    mixed = copy_paste(first, second, rng_for(3, 5, "copy"), share=0.5, blend=Blend("gaussian", 0.8))
+
+    def panel(draft: Draft, text: str) -> Any:
+        return named(draw(finish(draft, scene.categories), 0.75), text)
+
+    return grid(
+        [
+            panel(first, "a rendered picture"),
+            panel(paste.apply(first, rng_for(3, 2, "paste")), "Paste: distractors hide what they cover"),
+            panel(second, "another one"),
+            panel(mixed, "copy_paste: objects of it over the first"),
+        ],
+        2,
+    )
+
+
+def collages() -> None:
+    """Pictures of docs/collage.md."""
+    # With colours at full resolution: JPEG's usual half would draw fringes of its own along the edges shown here.
+    Image.fromarray(blending_panels()).save(IMAGES / "collage_blending.jpg", quality=88, subsampling=0)
+    for name, seed in (("cutpaste", 4), ("logos", 8)):
+        with Generator(Recipe(shipped(name), CollageSpec(), seed=seed, name=name)) as generator:
+            save(IMAGES / f"collage_{name}.jpg", contact_sheet([generator[i] for i in range(9)], columns=3, cell_px=360))
+
+
 def main() -> None:
     """Write all pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
+    collages()
     with Generator(Recipe(Tabletop(), PyrenderSpec(), seed=3, name="tabletop")) as generator:
         sheet = contact_sheet([generator[i] for i in range(12)], columns=4, cell_px=300)
         save(IMAGES / "tabletop.jpg", sheet)
+        save(IMAGES / "collage_paste.jpg", pasted_panels(generator))
         save(
             IMAGES / "labels.jpg",
             np.asarray(cv2.resize(label_panels(telling(generator)), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)),
