@@ -7,7 +7,8 @@ The format: https://github.com/thodan/bop_toolkit, docs/bop_datasets_format.md (
 - depth: 16-bit PNG; its number times the image's depth_scale is millimetres along z, 0 is nothing. Written in steps of 0.1 mm up to
   6.55 m; a picture that reaches further gets steps of 1 mm, and so on: depth comes back to within half a step.
 - mask_visib/IMAGE_OBJECT.png is our mask, mask/ our mask_full. bbox_visib and bbox_obj are [x, y, w, h] with w and h from the first to the
-  last pixel, one less than a box's width here; [-1, -1, -1, -1] where nothing shows. bbox_obj is written in whole pixels.
+  last pixel, one less than a box's width here; [-1, -1, -1, -1] where nothing shows. bbox_obj is written in whole pixels,
+  so that box_full_xyxy is counted as lost.
 - visib_fract is visible_fraction; px_count_all counts the whole silhouette on an unbounded canvas, px_count_valid its pixels in the
   picture with depth. What is not known is left out.
 - An object of BOP is one rigid model, so ids are given to pairs of category and asset, as they come; `objects.json` says which. A model's

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from synth.errors import FormatError
-from synth.formats.reading import number
+from synth.formats.reading import brief, number
 from synth.formats.writing import Box
 from synth.types import F32, F64, Bool, Camera
 
@@ -17,6 +17,8 @@ MM = 1000.0
 NO_BOX = [-1, -1, -1, -1]
 _HALF_PIXEL = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # our principal point is BOP's plus this
 _ROTATION_SLACK = 1e-3  # of a rotation in a file, which has few digits; it is made exact
+_LARGEST = 1e12  # of any number; larger ones overflow where they are multiplied
+_LARGEST_ID = 10**9
 _DEPTH_STEPS_MM = (0.1, 1.0, 10.0, 100.0)
 
 
@@ -63,11 +65,19 @@ def rigid_entry(matrix: F64, rotation: str, translation: str) -> dict[str, Any]:
     return {rotation: matrix[:3, :3].ravel().tolist(), translation: (matrix[:3, 3] * MM).tolist()}
 
 
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether it can be the id of an object or image."""
+    return type(value) is int and 0 <= value <= _LARGEST_ID
+
+
 def numbers(value: Any, count: int, what: str) -> list[float]:
     """`value` as a list of `count` finite numbers. Raises FormatError."""
     if not isinstance(value, list) or len(value) != count:
-        raise FormatError(f"{what} must be {count} numbers, got {value!r}")
-    return [number(v, what) for v in value]
+        raise FormatError(f"{what} must be {count} numbers, got {brief(value)}")
+    found = [number(v, what) for v in value]
+    if any(abs(v) > _LARGEST for v in found):
+        raise FormatError(f"{what} is beyond anything that has a place: {brief(value)}")
+    return found
 
 
 def depth_steps(depth_m: F32, key: str) -> tuple[float, npt.NDArray[np.uint16]]:
@@ -93,7 +103,7 @@ def box_of(info: Mapping[str, Any], name: str) -> Box | None:
         return None
     x, y, width, height = numbers(info[name], 4, name)
     if width < 0 or height < 0:
-        raise FormatError(f"{name} has a negative side: {info[name]}")
+        raise FormatError(f"{name} has a negative side: {brief(info[name])}")
     return x, y, x + width + 1, y + height + 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,23 +12,28 @@ import numpy.typing as npt
 
 from synth.errors import ConfigError, FormatError, SynthError
 from synth.formats import reading
-from synth.formats.bop_laws import MM, box_of, camera_of, depth_of, mask_box, rigid_of
+from synth.formats.bop_laws import MM, box_entry, box_of, camera_of, depth_of, is_id, mask_box, rigid_of
 from synth.formats.reading import (
     MAX_PICTURE_BYTES,
     SUFFIXES,
     Faults,
     Picture,
+    brief,
     check_box,
     inside,
+    iou,
     number,
     read_file,
     read_json,
     read_picture,
 )
-from synth.record import Output, Record, encode
+from synth.formats.writing import Box
+from synth.record import Output, Record, encode, open_picture
 from synth.types import F64, Bool, Category, Instance, Rle, Sample, SampleInfo
 
 _SPLITS = ("train", "val", "test")
+_MOST_MM_A_STEP = 1e6
+_SLACK_COUNT, _SLACK_COUNT_PX, _LEAST_IOU = 0.1, 10, 0.5
 
 
 class _Object(NamedTuple):
@@ -52,25 +56,52 @@ class Reader(reading.Reader):
         reading.Reader.__post_init__(self)
         if self.images is not None:
             raise ConfigError("bop: the pictures lie in the scenes; name the dataset's folder alone")
+        names = self.names
+        if names is not None and not isinstance(names, Mapping):
+            raise ConfigError(f"bop: names must be by object id, got {brief(names)}")
+        for given, name in (names or {}).items():
+            if not is_id(given) and not (isinstance(given, str) and _id(given) is not None):
+                raise ConfigError(f"bop: names must be by object id, got {brief(given)}")
+            if not isinstance(name, str) or not name:
+                raise ConfigError(f"bop: the name of object {given} must be text, got {brief(name)}")
 
     def records(self, faults: Faults) -> Iterator[Record]:
         root, scenes = _scenes(self.source.resolve())
-        objects = _objects(root, self.names or {})
+        objects, named = _objects(root, self.names or {})
         for scene in scenes:
             try:
+                inside(root, str(scene.relative_to(root)))
                 images = _scene_images(scene)
+                files = {name: _listing(scene, name) for name in ("rgb", "gray", "depth", "mask", "mask_visib")}
             except FormatError as error:
-                faults.add(_place(scene), [str(error)], samples=len(_listing(scene, "rgb") or _listing(scene, "gray")))
+                faults.add(_place(scene), [str(error)], samples=_pictures(scene))
                 continue
-            known = {obj_id: objects.get(obj_id, _unnamed(obj_id)) for obj_id in sorted({*objects, *_object_ids(images)})}
-            files = {name: _listing(scene, name) for name in ("rgb", "gray", "depth", "mask", "mask_visib")}
+            ids = {*objects, *(set() if named is not None else _object_ids(images))}
+            known = {obj_id: objects.get(obj_id, _unnamed(obj_id)) for obj_id in sorted(ids if named is None else named)}
+            strays = _strays(images, files)
             for im_id, entries in sorted(images.items()):
-                problems: list[str] = []
+                problems = [f"{name} belongs to no object" for name in strays.pop(f"{im_id:06d}", ())]
                 record = _record(scene, im_id, entries, known, files, problems)
                 if record is None:
                     faults.add(f"{_place(scene)} image {im_id}", problems)
                 else:
                     yield record
+            for stem, paths in sorted(strays.items()):
+                told = [f"{name} is named by no file of the scene: add its labels or remove it" for name in paths]
+                faults.add(_place(scene), told, samples=int(stem in files["rgb"] or stem in files["gray"]))
+
+
+def _strays(images: Mapping[int, _Entries], files: Mapping[str, Mapping[str, Path]]) -> dict[str, list[str]]:
+    """Pictures and masks that belong to nothing the scene names, by the name of their image."""
+    stems = {f"{im_id:06d}" for im_id in images}
+    masks = {f"{im_id:06d}_{i:06d}" for im_id, entries in images.items() for i in range(len(entries.truth or ()))}
+    found: dict[str, list[str]] = {}
+    for name, known in (("rgb", stems), ("gray", stems), ("mask", masks), ("mask_visib", masks)):
+        for stem, path in files[name].items():
+            named = images.get(int(stem[:6])) if name in ("mask", "mask_visib") and stem[:6].isdecimal() else None
+            if stem not in known and (named is None or named.truth is not None):  # else it is told that nobody labelled it
+                found.setdefault(stem.rpartition("_")[0] or stem, []).append(f"{name}/{path.name}")
+    return found
 
 
 def _scenes(source: Path) -> tuple[Path, list[Path]]:
@@ -99,25 +130,30 @@ def _place(scene: Path) -> str:
     return f"{scene.parent.name}/{scene.name}"
 
 
-def _objects(root: Path, names: Mapping[Any, str]) -> dict[int, _Object]:
-    """What is known of each object id before any picture is read."""
+def _objects(root: Path, names: Mapping[Any, str]) -> tuple[dict[int, _Object], set[int] | None]:
+    """What is known of each object id before any picture is read, and the ids that may stand in a scene, if objects.json lists them."""
     objects: dict[int, _Object] = {}
+    named: set[int] | None = None
     for path in sorted(root.glob("models*/models_info.json"))[:1]:
-        for obj_id, model in _by_number(path, dict).items():
+        for obj_id, model in _by_number(inside(root, str(path.relative_to(root))), dict).items():
             objects[obj_id] = _unnamed(obj_id)._replace(box3d_object_m=_model_box(model, f"{path}: object {obj_id}"))
     if (root / "objects.json").exists():
-        for obj_id, said in _by_number(root / "objects.json", dict).items():
+        listed = _by_number(inside(root, "objects.json"), dict)
+        named = {*listed, *map(int, names)}
+        for obj_id, said in listed.items():
             category, asset = said.get("category"), said.get("asset")
             if not isinstance(category, str) or not category or not isinstance(asset, (str, type(None))):
-                raise FormatError(f"{root / 'objects.json'}: object {obj_id}: it needs a category and an asset or null, got {said}")
+                raise FormatError(f"{root / 'objects.json'}: object {obj_id}: it needs a category and an asset or null, got {brief(said)}")
             objects[obj_id] = objects.get(obj_id, _unnamed(obj_id))._replace(category=category, asset=asset)
     for given, name in names.items():
-        try:
-            obj_id = int(given)
-        except ValueError as error:
-            raise ConfigError(f"bop: names must be by object id, got '{given}'") from error
+        obj_id = int(given)
         objects[obj_id] = objects.get(obj_id, _unnamed(obj_id))._replace(category=name)
-    return objects
+    return objects, named
+
+
+def _id(name: str) -> int | None:
+    """The id that a file writes so; None if it is none."""
+    return int(name) if name.isascii() and name.isdigit() and len(name) <= 10 and is_id(int(name)) else None
 
 
 def _unnamed(obj_id: int) -> _Object:
@@ -139,13 +175,14 @@ def _by_number(path: Path, kind: type) -> dict[int, Any]:
         raise FormatError(f"{path} must hold an object by id, got {type(values).__name__}")
     found: dict[int, Any] = {}
     for name, value in values.items():
-        if not (name.isascii() and name.isdigit()):
-            raise FormatError(f"{path}: an id must be a whole number, got '{name[:80]}'")
-        if int(name) in found:
-            raise FormatError(f"{path}: id {int(name)} stands twice")
+        number = _id(name)
+        if number is None:
+            raise FormatError(f"{path}: an id must be a whole number, got {brief(name)}")
+        if number in found:
+            raise FormatError(f"{path}: id {number} stands twice")
         if not isinstance(value, kind):
             raise FormatError(f"{path}: id {name} must hold {'a list' if kind is list else 'an object'}, got {type(value).__name__}")
-        found[int(name)] = value
+        found[number] = value
     return found
 
 
@@ -167,13 +204,21 @@ def _scene_images(scene: Path) -> dict[int, _Entries]:
 
 def _object_ids(images: Mapping[int, _Entries]) -> set[int]:
     found = (entry.get("obj_id") for image in images.values() for entry in image.truth or () if isinstance(entry, dict))
-    return {obj_id for obj_id in found if type(obj_id) is int}
+    return {obj_id for obj_id in found if is_id(obj_id)}
 
 
 def _listing(scene: Path, name: str) -> dict[str, Path]:
     """The pictures in a scene's folder by their names without ending."""
-    folder = scene / name
+    folder = inside(scene, name)
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES} if folder.is_dir() else {}
+
+
+def _pictures(scene: Path) -> int:
+    """How many pictures a scene has that cannot be read."""
+    try:
+        return len(_listing(scene, "rgb") or _listing(scene, "gray"))
+    except FormatError:
+        return 1
 
 
 def _record(
@@ -208,8 +253,9 @@ def _record(
     for i, (truth, info) in enumerate(zip(entries.truth, infos, strict=True)):
         try:
             masks = [_mask(scene, files[name], f"{stem}_{i:06d}", size) for name in ("mask_visib", "mask")]
-            if masks[0] is None and files["mask_visib"] and isinstance(info, dict) and "px_count_visib" in info:
-                raise FormatError(f"mask_visib/{stem}_{i:06d}.png is missing")
+            for name, mask in zip(("mask_visib", "mask"), masks, strict=True):
+                if mask is None and files[name] and _must_have(name, info, entries.camera):
+                    raise FormatError(f"{name}/{stem}_{i:06d}.png is missing")
             instances.append(_instance(truth, info, masks[0], masks[1], objects, size))
         except SynthError as error:
             problems.append(f"object {i}: {error}")
@@ -227,6 +273,11 @@ def _record(
     return replace(record, source="real", image=picture.data, image_format=picture.format)
 
 
+def _must_have(name: str, info: Any, camera: Mapping[str, Any]) -> bool:
+    """Whether an object needs a mask in a scene that has some: in exports of ours, which have a `key`, some have none."""
+    return "key" not in camera or (name == "mask_visib" and isinstance(info, dict) and "px_count_visib" in info)
+
+
 def _sample(scene: Path, stem: str, camera: Mapping[str, Any], picture: Picture, depth: Path | None) -> Sample:
     """The sample without its labels and with an empty picture."""
     split = scene.parent.name
@@ -234,8 +285,8 @@ def _sample(scene: Path, stem: str, camera: Mapping[str, Any], picture: Picture,
     depth_m = None
     if depth is not None:
         scale = number(camera.get("depth_scale"), "depth_scale")
-        if scale <= 0:
-            raise FormatError(f"depth_scale must be above 0, got {scale:g}")
+        if not 0 < scale <= _MOST_MM_A_STEP:
+            raise FormatError(f"depth_scale must be above 0 and at most {_MOST_MM_A_STEP:g}, got {scale:g}")
         values = _plane(scene, depth, (picture.width, picture.height))
         if values.dtype.kind not in "ui" or values.itemsize < 2:
             raise FormatError(f"{depth}: depth must be 16-bit grey, got {values.dtype}")
@@ -253,14 +304,16 @@ def _sample(scene: Path, stem: str, camera: Mapping[str, Any], picture: Picture,
 
 def _plane(scene: Path, path: Path, size: tuple[int, int]) -> npt.NDArray[Any]:
     """The grey picture (h, w) of a scene, header first."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     data = read_file(inside(scene, f"{path.parent.name}/{path.name}"), MAX_PICTURE_BYTES)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_picture(data) as image:
             if image.size != size:
                 raise FormatError(f"{path} is {image.size[0]}x{image.size[1]}, the picture {size[0]}x{size[1]}")
             values = np.asarray(image)
+    except UnidentifiedImageError as error:
+        raise FormatError(f"{path}: it is no picture that can be read") from error
     except (OSError, ValueError, SyntaxError, EOFError, Warning, Image.DecompressionBombError) as error:
         raise FormatError(f"{path}: it is no picture that can be read: {error}") from error
     if values.ndim != 2:
@@ -279,12 +332,15 @@ def _instance(
     if not isinstance(truth, dict) or not isinstance(info, dict):
         raise FormatError("its entry must be an object")
     obj_id = truth.get("obj_id")
-    if type(obj_id) is not int or obj_id < 0:
-        raise FormatError(f"obj_id must be a whole number from 0, got {obj_id!r}")
+    if not is_id(obj_id):
+        raise FormatError(f"obj_id must be a whole number from 0, got {brief(obj_id)}")
+    if obj_id not in objects:
+        raise FormatError(f"obj_id {obj_id} is not in objects.json; known: {brief(list(objects))}")
     model = objects[obj_id]
     counts = {name: _count(info, name) for name in ("px_count_all", "px_count_visib")}
     box, box_full = box_of(info, "bbox_visib"), box_of(info, "bbox_obj")
     if mask is not None:
+        _check_info(info, box, counts["px_count_visib"], mask)
         box = mask_box(mask)
     elif box is not None:
         check_box(box, size, "bbox_visib")
@@ -303,10 +359,22 @@ def _instance(
     )
 
 
+def _check_info(info: Mapping[str, Any], box: Box | None, count: int | None, mask: Bool) -> None:
+    """Raise FormatError if scene_gt_info.json tells of another mask: datasets differ by some pixels, not by a tenth or half the box."""
+    pixels, tight = int(mask.sum()), mask_box(mask)
+    if count is not None and abs(count - pixels) > max(_SLACK_COUNT_PX, _SLACK_COUNT * max(count, pixels)):
+        raise FormatError(f"px_count_visib is {count}, its mask has {pixels} pixels")
+    told = "bbox_visib" in info and max(pixels, count or 0) > _SLACK_COUNT_PX
+    if told and (box is None) != (tight is None):
+        raise FormatError(f"bbox_visib is {brief(info['bbox_visib'])}, its mask {'is empty' if tight is None else 'is not'}")
+    if told and box is not None and tight is not None and iou(box, tight) < _LEAST_IOU:
+        raise FormatError(f"bbox_visib {brief(info['bbox_visib'])} lies elsewhere than its mask, at {brief(box_entry(tight))}")
+
+
 def _count(info: Mapping[str, Any], name: str) -> int | None:
     value = info.get(name)
     if value is not None and (type(value) is not int or value < 0):
-        raise FormatError(f"{name} must be a whole number from 0, got {value!r}")
+        raise FormatError(f"{name} must be a whole number from 0, got {brief(value)}")
     return value
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synth.errors import FormatError, known_names
+from synth.errors import ConfigError, FormatError, known_names
 from synth.formats import writing
-from synth.formats.bop_laws import NO_BOX, box_entry, camera_entry, depth_steps, mask_box, rigid_entry
+from synth.formats.bop_laws import NO_BOX, box_entry, camera_entry, depth_steps, is_id, mask_box, rigid_entry
+from synth.formats.reading import brief
 from synth.formats.writing import EXTENSION, Box, Shown
 from synth.record import Output, Record, decode, decode_image, encode_image
 from synth.types import F32, Bool, Category, Instance
@@ -36,11 +37,22 @@ class Writer(writing.Writer):
 
     name = "bop"
     holds = frozenset({
-        "mask", "mask_full", "box_xyxy", "box_full_xyxy", "visible_fraction", "truncated_fraction", "camera_from_object", "asset", "camera",
-        "depth", "info.split", "info.group",
+        "mask", "mask_full", "box_xyxy", "visible_fraction", "truncated_fraction", "camera_from_object", "asset", "camera", "depth",
+        "info.split", "info.group",
     })  # fmt: skip
     can_ignore = True
     keeps_empty = True
+    keeps_unused = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ids, images = self.object_ids, self.scene_images
+        if ids is not None and not (isinstance(ids, Mapping) and all(isinstance(n, str) and is_id(i) for n, i in ids.items())):
+            raise ConfigError(f"bop: object_ids must be whole numbers from 0 by name, got {brief(ids)}")
+        if not isinstance(self.default_split, str) or not _is_folder(self.default_split):
+            raise ConfigError(f"bop: default_split must be a folder's name and no number, got {brief(self.default_split)}")
+        if isinstance(images, bool) or not isinstance(images, int) or images < 1:
+            raise ConfigError(f"bop: scene_images must be a whole number from 1, got {brief(images)}")
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> writing.Session:
         return _Session(self, folder, categories)
@@ -96,7 +108,7 @@ class _Session(writing.Session):
     def _scene(self, record: Record) -> Path:
         """The folder of the sample's scene: its group's, or one that is not full yet."""
         split = record.info.split or self.options.default_split
-        if split.startswith(".") or "/" in split or split.isdigit():
+        if not _is_folder(split):
             raise FormatError(f"sample {record.key}: the split '{split}' cannot be a folder of BOP; rename it")
         group = (split, record.info.group)
         scene = self._groups.get(group)
@@ -119,6 +131,11 @@ class _Session(writing.Session):
                 raise FormatError(f"sample {key}: object_ids gives {obj_id} to '{name}' of category '{instance.category}' and to another")
             self._ids[pair] = obj_id
         return self._ids[pair]
+
+
+def _is_folder(split: str) -> bool:
+    """Whether a split can be a folder beside the scenes' numbers."""
+    return bool(split) and not split.startswith(".") and not set(split) & {"/", "\0"} and not split.isdigit()
 
 
 def _write_png(path: Path, values: npt.NDArray[Any]) -> None:

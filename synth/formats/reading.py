@@ -294,6 +294,12 @@ def check_box(box: tuple[float, float, float, float], size: tuple[int, int], wha
         raise FormatError(f"{what} x {x0:g} to {x1:g}, y {y0:g} to {y1:g} leaves the {size[0]}x{size[1]} picture")
 
 
+def iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """The area that two boxes x0 y0 x1 y1 share, by the area that either covers."""
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
 def check_visibility(v: Any, what: str) -> int:
     """`v` if it is COCO's 0, 1 or 2. Raises FormatError."""
     if isinstance(v, bool) or not isinstance(v, (int, float)) or v not in (0, 1, 2):

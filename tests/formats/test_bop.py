@@ -232,7 +232,9 @@ def test_what_bop_holds_comes_back(tmp_path_factory: pytest.TempPathFactory, giv
     one = record("k", *given_ones, info=SampleInfo(split=split, group="g"))
     report = bop.Writer(out).write(Listed([one]))
     (back,) = right(out)
-    assert report.lost == {}
+    told = {"box_full_xyxy": sum(one.box_full_xyxy is not None for one in given_ones)}  # it is rounded
+    told["categories without an instance"] = 2 - len({one.category for one in given_ones})
+    assert report.lost == {name: count for name, count in told.items() if count}
     assert (back.image, back.info) == (one.image, SampleInfo(split=split, group=f"{split}/000001"))
     assert back.camera is not None
     assert one.camera is not None
@@ -267,8 +269,8 @@ def test_losses_are_counted_and_strict_refuses(tmp_path: Path) -> None:
     full = encode(sample(2), Output("png", maps=("depth", "normals")), "a")
     report = bop.Writer(tmp_path / "out").write(Listed([full]))
     assert dict(report.lost) == dict.fromkeys(
-        ["normals", "keypoints", "box3d_object_m", "attributes", "info.dataset", "info.licence", "info.annotator", "info.classes"]
-        + ["info.attributes"],
+        ["normals", "keypoints", "box3d_object_m", "attributes", "info.licence", "info.annotator", "info.classes", "info.attributes"]
+        + ["box_full_xyxy", "category.mirror", "category.skeleton", "category.sigmas", "categories without an instance"],
         1,
     )
     with pytest.raises(FormatError, match=r"bop cannot hold .*keypoints"):
@@ -286,7 +288,7 @@ def test_lens_distortion_is_kept_beside(tmp_path: Path) -> None:
 
 def test_obb_without_mask_is_a_loss(tmp_path: Path) -> None:
     turned = Instance("box", box_xyxy=(1.0, 2.0, 5.0, 6.0), obb=Obb(3, 4, 4, 4, 0.2))
-    assert bop.Writer(tmp_path / "out").write(Listed([record("a", turned)])).lost == {"obb": 1}
+    assert bop.Writer(tmp_path / "out").write(Listed([record("a", turned)])).lost == {"obb": 1, "categories without an instance": 1}
 
 
 # --- scenes and objects -----------------------------------------------------------------------------------------------
@@ -391,7 +393,8 @@ def test_a_foreign_dataset(tmp_path: Path) -> None:
 
 def test_the_mask_says_the_box(tmp_path: Path) -> None:
     scene = foreign(tmp_path / "tiny")
-    changed("scene_gt_info.json", put("3", 0, "bbox_visib", value=[1, 1, 5, 5]))(scene)
+    changed("scene_gt_info.json", put("3", 0, "bbox_visib", value=[1, 10, 27, 8]))(scene)
+    changed("scene_gt_info.json", put("3", 0, "px_count_visib", value=280))(scene)
     assert right(tmp_path / "tiny")[0].instances[0].box_xyxy == (0, 10, 30, 20)
 
 
@@ -453,6 +456,19 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "box": (changed("scene_gt_info.json", put("3", 0, "bbox_obj", value=[1, 2, -3, 4])), "bbox_obj has a negative side"),
     "pixels": (changed("scene_gt_info.json", put("3", 0, "px_count_all", value=-1)), "px_count_all must be a whole number"),
     "mask": (lambda scene: (scene / "mask_visib/000003_000001.png").unlink(), "object 1: mask_visib/000003_000001.png is missing"),
+    "whole mask": (lambda scene: (scene / "mask/000003_000001.png").unlink(), "object 1: mask/000003_000001.png is missing"),
+    "stray mask": (grey("mask_visib/000003_000002.png", (HEIGHT, WIDTH)), "image 3: mask_visib/000003_000002.png belongs to no object"),
+    "other mask": (changed("scene_gt_info.json", put("3", 0, "px_count_visib", value=200)), "px_count_visib is 200, its mask has 300"),
+    "other box": (
+        changed("scene_gt_info.json", put("3", 0, "bbox_visib", value=[1, 1, 5, 5])),
+        "bbox_visib .* lies elsewhere than its mask",
+    ),
+    "no box": (changed("scene_gt_info.json", put("3", 0, "bbox_visib", value=[-1] * 4)), "bbox_visib is .*, its mask is not"),
+    "huge id": (changed("scene_gt.json", put("3", 0, "obj_id", value=10**4000)), "obj_id must be a whole number from 0, got 1000.{,80}$"),
+    "long id": (changed("scene_gt.json", put("9" * 5000, value=[])), "an id must be a whole number, got '999.{,90}$"),
+    "overflow": (changed("scene_gt.json", put("3", 0, "cam_R_m2c", value=[1e200] * 9)), "cam_R_m2c is beyond anything"),
+    "far": (changed("scene_camera.json", put("3", "cam_t_w2c", value=[1e308] * 3)), "cam_R_w2c must be 9 numbers, got None"),
+    "steps": (changed("scene_camera.json", put("3", "depth_scale", value=1e300)), "depth_scale must be above 0 and at most 1e"),
     "mask size": (grey("mask/000003_000000.png", (HEIGHT, WIDTH + 1)), "object 0: .*is 49x32, the picture 48x32"),
     "mask colour": (grey("mask/000003_000000.png", (HEIGHT, WIDTH, 3)), "must be grey, it has 3 channels"),
     "depth bits": (grey("depth/000003.png", (HEIGHT, WIDTH)), "depth must be 16-bit grey, got uint8"),
@@ -489,6 +505,68 @@ def test_links_do_not_leave_the_scene(tmp_path: Path) -> None:
     records, faults = read(tmp_path / "tiny")
     assert records == []
     assert "is a link that leaves the folder" in str(faults)
+
+
+def test_a_picture_that_nothing_names(tmp_path: Path) -> None:
+    scene = foreign(tmp_path / "tiny")
+    grey("rgb/000004.png", (HEIGHT, WIDTH))(scene)
+    grey("mask/000005_000000.png", (HEIGHT, WIDTH))(scene)
+    records, faults = read(tmp_path / "tiny")
+    assert ([r.key for r in records], faults.samples) == (["test_primesense/000048/000003"], 1)
+    assert faults.first == [
+        f"test_primesense/000048: {name} is named by no file of the scene: add its labels or remove it"
+        for name in ("rgb/000004.png", "mask/000005_000000.png")
+    ]
+
+
+def test_an_object_that_is_not_listed(tmp_path: Path) -> None:
+    foreign(tmp_path / "tiny")
+    (tmp_path / "tiny/objects.json").write_text(json.dumps({"5": {"category": "mug", "asset": None}}))
+    records, faults = read(tmp_path / "tiny")
+    assert records == []
+    assert "object 1: obj_id 12 is not in objects.json; known: [5]" in str(faults)
+    assert {i.category for i in right(tmp_path / "tiny", names={12: "box"})[0].instances} == {"mug", "box"}
+
+
+@pytest.mark.parametrize("name", ["test_primesense", "test_primesense/000048", "test_primesense/000048/rgb", "objects.json", "models"])
+def test_no_link_leaves_the_dataset(tmp_path: Path, name: str) -> None:
+    foreign(tmp_path / "tiny")
+    linked = tmp_path / "tiny" / name
+    if name == "objects.json":
+        linked.write_text("{}")
+    linked.rename(tmp_path / "away")
+    linked.symlink_to(tmp_path / "away")
+    if name in ("objects.json", "models"):  # of the dataset as a whole
+        with pytest.raises(FormatError, match="is a link that leaves the folder"):
+            read(tmp_path / "tiny")
+        return
+    records, faults = read(tmp_path / "tiny")
+    assert records == []
+    assert "is a link that leaves the folder" in str(faults)
+
+
+@pytest.mark.parametrize("names", ["foo", 3, [1], {1: 2}, {1: ""}, {-1: "a"}, {True: "a"}, {"9" * 5000: "a"}, {None: "a"}], ids=range(9))
+def test_names_that_are_none(tmp_path: Path, names: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^bop: (names must be by object id|the name of object 1 must be text), got .{,100}$"):
+        bop.Reader(tmp_path, names=names)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {name: value}
+        for name, values in {
+            "scene_images": ("abc", 0, 1.5, True, None),
+            "object_ids": (3, {"a": "1"}, {1: 1}, {"a": -1}),
+            "default_split": (5, "", "a/b", "..", "7"),
+        }.items()
+        for value in values
+    ],
+    ids=range(14),
+)
+def test_options_of_the_writer(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"^bop: {next(iter(options))} must be "):
+        bop.Writer(tmp_path, **options)
 
 
 def test_wrong_calls(tmp_path: Path) -> None:
