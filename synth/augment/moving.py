@@ -83,10 +83,7 @@ def _carried(draft: Draft, path: Sequence[Warp], hidden: dict[int, Bool]) -> Dra
     """The labels of a draft through a path of maps."""
     route = _Route(path)
     whole = route.homography
-    if path and len(draft.instances) < 256 and not (whole and whole.lattice):  # small numbers are sampled faster
-        instance = route.labels(draft.instance.astype(np.uint8), hidden).astype(np.int32)
-    else:
-        instance = route.labels(draft.instance, hidden)
+    instance = route.labels(draft.instance, hidden)
     if not path:
         return replace(draft, instance=instance)
     depth = None if draft.depth_m is None else route.pixels(draft.depth_m, np.inf)
@@ -294,6 +291,9 @@ def carry_windows(windows: Sequence[Window], route: _Route) -> list[Window]:
 def _relocated(window: Window, lattice: Homography) -> Window:
     if not window.bits.size:
         return window
+    (a, _, x), (_, d, y) = lattice.steps
+    if a == d == 1:
+        return Window(window.bits, window.x0 + x, window.y0 + y, window.beyond_px)
     turned, x0, y0 = relocate(window.bits.view(np.uint8), lattice, (window.x0, window.y0))
     return Window(np.ascontiguousarray(turned).view(np.bool_), x0, y0, window.beyond_px)
 
@@ -307,7 +307,13 @@ def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int
         beyond = _beyond(window, route, cut, frame) if window.bits.size and (window.beyond_px or cut) else window.beyond_px
         return Window(np.zeros((0, 0), dtype=np.bool_), x0, y0, beyond)
     bits = window.bits.view(np.uint8)
-    if route.homography is not None:
+    if route.homography is not None and route.homography.zoom:
+        zoom = route.homography.zoom
+        columns, rows = zoom.columns(x0, x1) - window.x0, zoom.rows(y0, y1) - window.y0
+        inside = [slice(*np.searchsorted(numbers, (0, bits.shape[1 - axis])).tolist()) for axis, numbers in enumerate((columns, rows))]
+        x0, y0 = x0 + inside[0].start, y0 + inside[1].start
+        moved = bits.take(columns[inside[0]], axis=1).take(rows[inside[1]], axis=0)
+    elif route.homography is not None:
         moved = sample_window(bits, route.homography, (window.x0, window.y0), frame)
     else:
         width, height = route.size

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from synth.types import F32, F64, U8, Bool, frozen_array
+from synth.types import F32, F64, U8, Bool, Index, frozen_array
 
 NEAREST, LINEAR = 0, 1  # cv2's numbers
 CONSTANT, REPLICATE = 0, 1
@@ -24,6 +24,7 @@ _C128: TypeAlias = npt.NDArray[np.complex128]
 _NEAR_HORIZON = 1e-3
 """Points are followed to where a homography magnifies lengths 1000 times as much as in the middle of the frame; beyond lies its
 horizon, where a straight line leaves the plane."""
+_RESIZES = (LINEAR, 2)  # of cv2's interpolations, the ones that a resize does as a map does
 _FLAT = 0.02  # a cell that keeps no more of its area has no inside left
 _FOUND_PX = 1e-8  # points are followed through a bent map to this
 _SHRINKS = 0.75  # below this many px of the new picture per old one, pixels are averaged before they are sampled
@@ -89,6 +90,25 @@ class Homography:
         m = self.dst_from_src
         return bool(self.affine and m[2, 2] == 1 and (m == np.round(m)).all() and (np.abs(m[:2, :2]).sum(axis=1) == 1).all())
 
+    @cached_property
+    def steps(self) -> list[list[int]]:
+        """The first two rows of a lattice."""
+        return cast(list[list[int]], self.dst_from_src[:2].astype(int).tolist())
+
+    @cached_property
+    def zoom(self) -> Zoom | None:
+        """The cut-out that it makes as large as the new frame, if it is no more than that."""
+        m = self.src_from_dst
+        (sx, b, x0), (c, sy, y0) = m[:2].tolist()
+        if b or c or not (m[2] == (0, 0, 1)).all() or min(sx, sy) <= 0:
+            return None
+        found = np.array([x0, y0, sx * self.width, sy * self.height])
+        whole = np.round(found)
+        if np.abs(found - whole).max() > 1e-9 * (1 + np.abs(whole).max()) or whole[2:].min() < 1:
+            return None
+        left, top, width, height = whole.astype(int).tolist()
+        return Zoom(left, top, width, height, self.width, self.height)
+
     def points(self, xy: F64) -> tuple[F64, Bool]:
         """Points (n, 2) moved, and (n,) which of them have a place: those behind the horizon have none and become (0, 0)."""
         moved = xy @ self.dst_from_src[:, :2].T + self.dst_from_src[:, 2]
@@ -108,6 +128,30 @@ class Homography:
         """(n,) by how much it enlarges areas at points (n, 2) of the source (the determinant of its derivative)."""
         w = xy @ self.dst_from_src[2, :2] + self.dst_from_src[2, 2]
         return np.asarray(abs(np.linalg.det(self.dst_from_src)) / np.maximum(np.abs(w), 1e-12) ** 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """Whole pixels (x0, y0) + (width, height) of the source that become a frame of new_width x new_height."""
+
+    x0: int
+    y0: int
+    width: int
+    height: int
+    new_width: int
+    new_height: int
+
+    def within(self, width: int, height: int) -> bool:
+        """All of it is in a source of that size."""
+        return self.x0 >= 0 and self.y0 >= 0 and self.x0 + self.width <= width and self.y0 + self.height <= height
+
+    def columns(self, start: int, stop: int) -> Index:
+        """The columns of the source in which the centres of the new ones from start to stop lie."""
+        return self.x0 + (2 * np.arange(start, stop) + 1) * self.width // (2 * self.new_width)
+
+    def rows(self, start: int, stop: int) -> Index:
+        """The same of rows."""
+        return self.y0 + (2 * np.arange(start, stop) + 1) * self.height // (2 * self.new_height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,15 +310,16 @@ def relocate(array: _Array, lattice: Homography, at: tuple[int, int] = (0, 0)) -
     where its corner comes to lie."""
     import cv2
 
-    m = lattice.dst_from_src.astype(int)
-    height, width = array.shape[:2]
-    corners = (np.array([[0, 0], [width, height]]) + at) @ m[:2, :2].T + m[:2, 2]
-    x0, y0 = corners.min(axis=0)
-    turned: Any = array if m[0, 0] else cv2.transpose(array)
-    flip_x, flip_y = m[0, 0] + m[0, 1] < 0, m[1, 0] + m[1, 1] < 0
+    (a, b, x), (c, d, y) = lattice.steps
+    (height, width), (left, top) = array.shape[:2], at
+    right, bottom = left + width, top + height
+    x0 = x + (min(a * left, a * right) if a else min(b * top, b * bottom))
+    y0 = y + (min(d * top, d * bottom) if a else min(c * left, c * right))
+    turned: Any = array if a else cv2.transpose(array)
+    flip_x, flip_y = a + b < 0, c + d < 0
     if flip_x or flip_y:
         turned = cv2.flip(turned, -1 if flip_x and flip_y else int(flip_x))
-    return turned, int(x0), int(y0)
+    return turned, x0, y0
 
 
 def sample_nearest(array: _Array, warp: Homography, outside: float = 0) -> _Array:
@@ -283,6 +328,8 @@ def sample_nearest(array: _Array, warp: Homography, outside: float = 0) -> _Arra
     if warp.lattice:
         turned, x0, y0 = relocate(array, warp)
         return _place(turned, x0, y0, warp.width, warp.height, outside)
+    if warp.zoom and warp.zoom.within(array.shape[1], array.shape[0]):
+        return cast(_Array, array.take(warp.zoom.columns(0, warp.width), axis=1).take(warp.zoom.rows(0, warp.height), axis=0))
     return sample_window(array, warp, (0, 0), (0, 0, warp.width, warp.height), outside)
 
 
@@ -295,16 +342,22 @@ def sample_window(array: _Array, warp: Homography, at: tuple[int, int], window: 
     flags, size, border = NEAREST | cv2.WARP_INVERSE_MAP, (x1 - x0, y1 - y0), (outside,) * 4
     if warp.affine:
         return cast(_Array, cv2.warpAffine(array, inverse[:2], size, flags=flags, borderMode=CONSTANT, borderValue=border))
-    return cast(_Array, cv2.warpPerspective(array, inverse, size, flags=flags, borderMode=CONSTANT, borderValue=border))
+    numbers = array.astype(np.float32) if array.dtype == np.int32 else array  # which cv2 samples in a third of the time
+    found = cv2.warpPerspective(numbers, inverse, size, flags=flags, borderMode=CONSTANT, borderValue=border)
+    return cast(_Array, found.astype(array.dtype, copy=False))
 
 
 def _moved_origin(src_from_dst: F64, x_dst: float, y_dst: float, x_src: float, y_src: float) -> F64:
     """The matrix for points counted from (x_dst, y_dst) in the new frame and from (x_src, y_src) in the source."""
-    m = src_from_dst.copy()
-    m[:, 2] += m[:, 0] * x_dst + m[:, 1] * y_dst
-    m[0] -= m[2] * x_src
-    m[1] -= m[2] * y_src
-    return m
+    (a, b, c), (d, e, f), (g, h, i) = src_from_dst.tolist()
+    i += g * x_dst + h * y_dst
+    return np.array(
+        [
+            [a - g * x_src, b - h * x_src, c + a * x_dst + b * y_dst - i * x_src],
+            [d - g * y_src, e - h * y_src, f + d * x_dst + e * y_dst - i * y_src],
+            [g, h, i],
+        ]
+    )
 
 
 def nearest(xy_cv: F32) -> Nearest:
@@ -332,9 +385,14 @@ def sample_image(image: U8, warp: Warp, interpolation: int = LINEAR, border: int
     if warp.lattice and border == CONSTANT:
         turned, x0, y0 = relocate(image, warp)
         return _place(turned, x0, y0, warp.width, warp.height, fill)
+    if interpolation == NEAREST and warp.zoom and warp.zoom.within(image.shape[1], image.shape[0]):
+        return sample_nearest(image, warp)
     image, warp = _shrunk(image, warp) if interpolation != NEAREST else (image, warp)
     if warp.lattice and border == CONSTANT:
         return sample_image(image, warp, interpolation, border, fill)
+    if interpolation in _RESIZES and warp.zoom and warp.zoom.within(image.shape[1], image.shape[0]):
+        cut = image[warp.zoom.y0 : warp.zoom.y0 + warp.zoom.height, warp.zoom.x0 : warp.zoom.x0 + warp.zoom.width]
+        return cast(U8, cv2.resize(cut, (warp.width, warp.height), interpolation=interpolation))
     inverse = _moved_origin(warp.src_from_dst, 0.5, 0.5, 0.5, 0.5)
     if _covers(image.shape[1], image.shape[0], warp):
         border = REPLICATE  # a pixel whose centre is in the picture mixes with no fill
@@ -378,10 +436,16 @@ def _covers(width: int, height: int, warp: Homography) -> bool:
 
 def _place(array: _Array, x0: int, y0: int, width: int, height: int, outside: Any) -> _Array:
     """A frame of `outside` with the array's corner at (x0, y0); the array itself if it is that already."""
+    import cv2
+
     rows, columns = array.shape[:2]
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x0 + columns, width), min(y0 + rows, height)
     if (left, top, right, bottom) == (0, 0, width, height):
         return cast(_Array, np.ascontiguousarray(array[-y0 : height - y0, -x0 : width - x0]))
+    if left < right and top < bottom and array.dtype != np.bool_:
+        inner = array[top - y0 : bottom - y0, left - x0 : right - x0]
+        sides = top, height - bottom, left, width - right
+        return cast(_Array, cv2.copyMakeBorder(inner, *sides, CONSTANT, value=outside if isinstance(outside, tuple) else (outside,) * 4))
     out = np.empty((height, width, *array.shape[2:]), dtype=array.dtype)
     out[...] = outside
     if left < right and top < bottom:
