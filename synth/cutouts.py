@@ -114,7 +114,7 @@ def read_cutout_info(path: str | Path) -> CutoutInfo:
 
 
 def _resolved(path: str | Path) -> Path:
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     return path if path.is_absolute() else path.expanduser().resolve()
 
 

@@ -84,6 +84,9 @@ class _Ready:
         self.low = np.array([columns[0], rows[0]]) - 0.5
         self.high = np.array([columns[-1], rows[-1]]) + 1.5
         self.hull = _hull(_edge_points(alpha))
+        self.levels = tuple(math.ceil(math.log2(side)) for side in self.high - self.low)  # the last one is a single pixel
+        (x0, y0), (x1, y1) = self.low, self.high
+        self.corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])  # of the rectangle that holds all of it, in order around it
         self._shrunk: dict[tuple[int, int], F32] = {(0, 0): premultiplied(cutout.rgba)}
         self._alpha: dict[tuple[int, int], F32] = {}
         across, down = (np.linspace(a, b, 9) for a, b in zip(self.low, self.high, strict=True))
@@ -104,12 +107,6 @@ class _Ready:
             size = math.ceil(full.shape[1] / 2**level_x), math.ceil(full.shape[0] / 2**level_y)
             self._shrunk[level_x, level_y] = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
         return self._shrunk[level_x, level_y]
-
-    @property
-    def corners(self) -> F64:
-        """(4, 2) of the rectangle that holds all of it, in order around it."""
-        (x0, y0), (x1, y1) = self.low, self.high
-        return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
 
 
 _ready: WeakKeyDictionary[Cutout, _Ready] = WeakKeyDictionary()
@@ -282,6 +279,9 @@ def _mostly(alpha: F32) -> Bool:
     return bits
 
 
+_INDEX_FROM_PX = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
+
+
 class _Sampler:
     """Reads windows of the image from a cut-out, at a fineness that is chosen once, for the part within low..high (px of the image)."""
 
@@ -290,10 +290,9 @@ class _Sampler:
         self.front = ready.corners @ image_from_layer[2, :2] + image_from_layer[2, 2]
         step_x, step_y = _steps(image_from_layer, ready, low, high)
         self.samples = 1 if min(step_x, step_y) >= 1 else 4 if np.prod(high - low) <= _SMALL_PX else 2
-        most = np.ceil(np.log2(ready.high - ready.low))
         level_x, level_y = (
-            int(np.clip(math.ceil(-math.log2(max(self.samples * step, 1e-9))), 0, limit))
-            for step, limit in zip((step_x, step_y), most, strict=True)
+            min(max(math.ceil(-math.log2(max(self.samples * step, 1e-9))), 0), limit)
+            for step, limit in zip((step_x, step_y), ready.levels, strict=True)
         )
         self.ready, self.level = ready, (level_x, level_y)
         (rows, columns), (full_rows, full_columns) = ready.alpha(level_x, level_y).shape, ready.shrunk(0, 0).shape[:2]
@@ -309,8 +308,7 @@ class _Sampler:
             return np.zeros((max(height, 0), max(width, 0)) if alpha_only else (max(height, 0), max(width, 0), 4), np.float32)
         # OpenCV counts from pixel centres, on both sides.
         image_from_sample = np.array([[1 / k, 0, low[0] + 0.5 / k], [0, 1 / k, low[1] + 0.5 / k], [0, 0, 1]])
-        to_index = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1.0]])
-        matrix = to_index @ self.source_from_layer @ self.layer_from_image @ image_from_sample
+        matrix = _INDEX_FROM_PX @ self.source_from_layer @ self.layer_from_image @ image_from_sample
         source = self.ready.alpha(*self.level) if alpha_only else self.ready.shrunk(*self.level)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         if self.front.min() == self.front.max():
@@ -359,4 +357,4 @@ def cover(photo: U8, width: int, height: int, zoom: float = 1.0, at: tuple[float
     cut = photo[y0 : y0 + part[1], x0 : x0 + part[0]]
     shrinks = scale > 1
     sized: U8 = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(sized[:, ::-1]) if mirror else sized
+    return np.asarray(cv2.flip(sized, 1) if mirror else sized, dtype=np.uint8)
