@@ -18,7 +18,7 @@ from synth.store.table import Table
 from synth.types import Sample
 
 _T = TypeVar("_T")
-_BATCH = 64  # pictures that are read at once
+_BATCH = 128  # pictures and maps that are read at once
 _LABEL_BATCH = 1024
 _THREADS = 4  # that check and decode pictures
 _AHEAD = 16  # decoded pictures that wait in memory while one is used
@@ -129,9 +129,10 @@ class Samples(Sequence[Sample]):
         """Each sample with its pixels, and the sha256 that each of them should have."""
         for start in range(0, len(indices), _LABEL_BATCH):
             records, addresses, sums = self._labels(indices[start : start + _LABEL_BATCH])
-            for first in range(0, len(records), _BATCH):
-                part = slice(first, first + _BATCH)
-                there = [name for name in ("image", *self._maps) if any(each[name] for each in sums[part])]
+            there = [name for name in ("image", *self._maps) if any(each[name] for each in sums)]
+            step = _BATCH // max(1, len(there))
+            for first in range(0, len(records), step):
+                part = slice(first, first + step)
                 data = self._table.at(self.version)
                 with self._table.errors("be read"):
                     blobs = [data.read_blobs(name, addresses=addresses[part], preserve_order=True) for name in there]
