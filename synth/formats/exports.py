@@ -64,9 +64,11 @@ class Point:
 
 @dataclass(slots=True)
 class Draft:
-    """One picture as an export describes it. addresses: where the tool had it, by preference. size: width and height by the export."""
+    """One picture as an export describes it. id: the tool's. addresses: where the tool had it, by preference. size: width and height by the
+    export."""
 
     where: str
+    id: str | None = None
     addresses: Sequence[str] = ()
     size: tuple[int, int] | None = None
     shapes: Sequence[Shape] = ()
@@ -132,12 +134,13 @@ def read_own_info(own: Mapping[str, Any], info: SampleInfo) -> tuple[str | None,
 Drawn = Literal["mask", "obb", "box_xyxy"]
 
 
-def own_labels(instance: Instance, drawn: Drawn | None) -> dict[str, Any]:
+def own_labels(instance: Instance, drawn: Drawn | None, measured: bool) -> dict[str, Any]:
     """What to keep of an instance as JSON beside the shape that the tool draws of it: `drawn`, or None if that only ties its points.
 
-    A box and a rotated box that follow from a mask are not kept, so that they do not stay behind when someone changes the mask.
+    A box and a rotated box that follow from a mask are not kept, so that they do not stay behind when someone changes the mask. measured:
+    whether a rotated box does.
     """
-    obb = instance.obb if instance.mask is None else None
+    obb = None if measured and instance.mask is not None else instance.obb
     box = instance.box_xyxy
     if instance.mask is not None and box == box_and_area(Instance(instance.category, instance.mask))[0]:
         box = None
@@ -188,6 +191,7 @@ def read_own_labels(own: Mapping[str, Any], size: tuple[int, int]) -> dict[str, 
         found["box_xyxy"] = (x0, y0, x1, y1)
     if own.get("obb") is not None:
         found["obb"] = Obb(*numbers(own["obb"], 5, "synth.obb"))
+        check_obb(found["obb"], size, "synth.obb")
     if own.get("crowd") is not None:
         if not isinstance(own["crowd"], bool):
             raise FormatError(f"synth.crowd must be true or false, got {brief(own['crowd'])}")
@@ -205,6 +209,27 @@ def check_obb(obb: Obb, size: tuple[int, int], what: str = "the rotated box") ->
         raise FormatError(f"the centre of {what}, {obb.center_x:g}, {obb.center_y:g}, is outside the {size[0]}x{size[1]} picture")
     if max(obb.width, obb.height) > _REACH * math.hypot(*size):
         raise FormatError(f"{what} of {obb.width:g} by {obb.height:g} is far larger than the {size[0]}x{size[1]} picture")
+
+
+def content(instance: Instance) -> str:
+    """All that these tools hold of an instance: equal for equal ones, to 1e-9 px."""
+    box, obb, points = instance.box_xyxy, instance.obb, instance.keypoints
+    numbers = [
+        [] if box is None else box,
+        [] if obb is None else (obb.center_x, obb.center_y, obb.width, obb.height, obb.angle_rad),
+        [] if points is None else [*points.xy.ravel().tolist(), *points.v.tolist()],
+    ]
+    rounded = [[round(number, 9) for number in part] for part in numbers]
+    return repr((instance.category, instance.mask, rounded, instance.crowd, instance.attributes))
+
+
+def unlike(shown: Sequence[Shown], lost: Counter[str]) -> list[Shown]:
+    """Each of several equal ones once, for no reader can tell them from a mistake; the others are counted as lost."""
+    once: dict[str, Shown] = {}
+    for one in shown:
+        once.setdefault(content(one.instance), one)
+    lost["equal objects"] += len(shown) - len(once)
+    return list(once.values())
 
 
 def sayable(shown: Iterable[Shown], can: Callable[[Shown], bool], count: Counter[str]) -> Iterator[Shown]:
@@ -306,15 +331,15 @@ def categories_of(drafts: Sequence[Draft], layout: Layout) -> tuple[Category, ..
 
 
 def records_of(
-    drafts: Sequence[Draft], pictures: Pictures, layout: Layout, geometry: Geometry, place: Place, faults: Faults
+    drafts: Sequence[Draft], pictures: Pictures, layout: Layout, geometry: Geometry, place_of: Place, faults: Faults
 ) -> Iterator[Record]:
     """The right drafts as records, each with its picture."""
     categories = categories_of(drafts, layout)
     known = {category.name: category for category in categories}
     tied = {point.name for draft in drafts for point in draft.points if point.parent is not None}
-    used: dict[str, str] = {}
-    for draft in drafts:
-        found = list(draft.faults)
+    uses = _Uses(drafts, pictures)
+    for place, draft in enumerate(drafts):
+        found = [*draft.faults, *uses.faults(place)]
         try:
             name = pictures.find(draft.addresses)
             picture = read_picture(inside(pictures.folder, str(name)), draft.size)
@@ -322,30 +347,62 @@ def records_of(
             faults.add(draft.where, [*found, str(error)])
             continue
         size = (picture.width, picture.height)
-        key = draft.key or str(name)
-        other = used.setdefault(key, draft.where)
-        if other != draft.where:
-            found.append(f"its picture '{key}' is that of {other} too; keep one of them")
-        instances = [*_objects(draft, size, known, geometry, place, found), *_lone_points(draft, size, known, tied, place, found)]
+        made = [*_objects(draft, size, known, geometry, place_of, found), *_lone_points(draft, size, known, tied, place_of, found)]
+        first: dict[str, Shape | Point] = {}
+        for one, instance in made:
+            other = first.setdefault(content(instance), one)
+            if other is not one:
+                found.append(f"{one}: it is {other} once more; keep one of them")
         if found:
             faults.add(draft.where, found)
             continue
         yield Record(
-            key=key,
+            key=draft.key or str(name),
             source="real",
             width=picture.width,
             height=picture.height,
             image=picture.data,
             image_format=picture.format,
-            instances=tuple(instances),
+            instances=tuple(instance for _, instance in made),
             categories=categories,
             info=draft.info,
         )
 
 
+class _Uses:
+    """Which drafts share an id, a key or a picture file: of those nobody knows which is right."""
+
+    def __init__(self, drafts: Sequence[Draft], pictures: Pictures) -> None:
+        self._drafts = drafts
+        self._of = [dict(_used(draft, pictures)) for draft in drafts]
+        self._by: dict[tuple[str, str], list[int]] = {}
+        for place, used in enumerate(self._of):
+            for use in used.items():
+                self._by.setdefault(use, []).append(place)
+
+    def faults(self, place: int) -> list[str]:
+        """What a draft shares with another."""
+        for what, name in self._of[place].items():
+            others = [other for other in self._by[what, name] if other != place]
+            if others:
+                return [f"its {what} {brief(name)} is that of {self._drafts[others[0]].where} too; keep one of them"]
+        return []
+
+
+def _used(draft: Draft, pictures: Pictures) -> Iterator[tuple[str, str]]:
+    if draft.id is not None:
+        yield "id", draft.id
+    try:
+        name = pictures.find(draft.addresses)
+    except FormatError:
+        return  # said when it is read
+    yield "picture", str(name)
+    yield "key", draft.key or str(name)
+
+
 def _objects(
     draft: Draft, size: tuple[int, int], known: Mapping[str, Category], geometry: Geometry, place: Place, found: list[str]
-) -> Iterator[Instance]:
+) -> Iterator[tuple[Shape, Instance]]:
     points: dict[str | None, list[Point]] = {}
     for point in draft.points:
         points.setdefault(point.parent, []).append(point)
@@ -362,14 +419,14 @@ def _objects(
             labels |= _with_attributes(labels, {**of_points, **shape.attributes})
             if shape.id in points or shape.own.get("keypoints") is False:
                 labels["keypoints"] = _keypoints(points.get(shape.id, []), known[shape.category], size, place)
-            yield Instance(shape.category, **labels)
+            yield shape, Instance(shape.category, **labels)
         except (FormatError, LabelError) as error:
             found.append(f"{shape}: {error}")
 
 
 def _lone_points(
     draft: Draft, size: tuple[int, int], known: Mapping[str, Category], tied: set[str], place: Place, found: list[str]
-) -> Iterator[Instance]:
+) -> Iterator[tuple[Point, Instance]]:
     for point in draft.points:
         try:
             if point.parent is None and point.name in tied and point.own.get("lone") is not True:
@@ -377,7 +434,7 @@ def _lone_points(
             if point.parent is None:
                 keypoints = _keypoints([point], known[point.name], size, place)
                 labels = read_own_labels(point.own, size)
-                yield Instance(point.name, keypoints=keypoints, **{**labels, **_with_attributes(labels, point.attributes)})
+                yield point, Instance(point.name, keypoints=keypoints, **{**labels, **_with_attributes(labels, point.attributes)})
         except FormatError as error:
             found.append(f"{point}: {error}")
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +66,8 @@ class Reader(reading.Reader):
     def __post_init__(self) -> None:
         reading.Reader.__post_init__(self)
         if self.config is not None:
+            if not isinstance(self.config, (str, Path)):
+                raise ConfigError(f"label-studio: config must be a path, got {brief(self.config)}")
             object.__setattr__(self, "config", Path(self.config))
             if not Path(self.config).is_file():
                 raise ConfigError(f"{self.config} is no file; name the labelling configuration of the project")
@@ -96,7 +99,8 @@ def _name(task: Mapping[str, Any], place: int) -> str:
 
 
 def _draft(task: Mapping[str, Any], where: str, image: str | None) -> Draft:
-    draft = Draft(where)
+    id = task.get("id")
+    draft = Draft(where, str(id) if isinstance(id, (int, str)) else None)
     try:
         data = mapping(task.get("data"), "data")
         draft.addresses = _addresses(task, data, image)
@@ -187,6 +191,10 @@ def _regions(result: Sequence[Mapping[str, Any]], faults: list[str]) -> tuple[li
                 shapes[id] = Shape(id, found[0], kind, value, about.get(id, {}), own)
         except FormatError as error:
             faults.append(str(error))
+    ids = {item["id"] for item in result if isinstance(item.get("id"), str)}
+    for end in (item.get(end) for item in result if item.get("type") == "relation" for end in ("from_id", "to_id")):
+        if not isinstance(end, str) or end not in ids:
+            faults.append(f"a relation leads to {brief(end)}, which is no region of the task")
     related = _related(result)
     tied = []
     for item, point in points:
@@ -305,14 +313,12 @@ def _rectangle(value: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any
         box = (x, y, x + width, y + height)
         check_box(box, size)
         return {"box_xyxy": box}
-    if width <= 0 or height <= 0:
-        raise FormatError(f"the rotated box has no area: {width:g} by {height:g}")
     angle = math.radians(degrees)
     cos, sin = math.cos(angle), math.sin(angle)
     center_x, center_y = x + (width * cos - height * sin) / 2, y + (width * sin + height * cos) / 2
-    if not (0 <= center_x <= size[0] and 0 <= center_y <= size[1]):
-        raise FormatError(f"the centre of the rotated box, {center_x:g}, {center_y:g}, is outside the {size[0]}x{size[1]} picture")
-    return {"obb": Obb(center_x, center_y, width, height, angle % math.pi)}
+    obb = Obb(center_x, center_y, width, height, angle % math.pi)
+    exports.check_obb(obb, size)
+    return {"obb": obb}
 
 
 def _ellipse(value: Mapping[str, Any], width: int, height: int) -> Rle:
@@ -336,12 +342,15 @@ class Writer(writing.Writer):
     name = "label-studio"
     holds = frozenset({
         "mask", "box_xyxy", "obb", "keypoints", "keypoints.v", "crowd", "attributes", "info.dataset", "info.split", "info.group",
-        "info.licence", "info.annotator", "info.classes", "info.attributes",
+        "info.licence", "info.annotator", "info.classes", "info.attributes", "category.mirror", "category.skeleton", "category.sigmas",
     })  # fmt: skip
     keeps_empty = True  # an empty mask is a region with nothing brushed
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)
+
+    def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
+        return exports.sayable(super()._shown(record, count), lambda one: exports.can_say(one.instance), count)
 
 
 class _Session(writing.Session):
@@ -358,11 +367,8 @@ class _Session(writing.Session):
         name = self.names.picture(record)
         (self.folder / "images" / name).write_bytes(record.image)
         regions: list[dict[str, Any]] = []
-        for place, one in enumerate(shown, 1):
-            if not exports.can_say(one.instance):
-                self.lost["category"] += 1
-                continue
-            regions += _write_instance(one.instance, f"object{place}", self.categories[one.instance.category], record.size)
+        for place, one in enumerate(exports.unlike(shown, self.lost), 1):
+            regions += _write_instance(one.instance, f"object{place}", self.categories[one.instance.category], record)
         if record.info.classes is not None:
             self._classes.update(dict.fromkeys(record.info.classes))
             value = {"choices": list(record.info.classes)}
@@ -377,25 +383,26 @@ class _Session(writing.Session):
         self._tasks.write(("[\n" if self._count == 1 else ",\n") + _to_json(task))
 
     def close(self) -> None:
-        self._tasks.write("\n]\n" if self._count else "[]\n")
+        self._tasks.write("\n]\n")
         (self.folder / "label_config.xml").write_text(label_config.write(list(self.categories.values()), list(self._classes)), "utf-8")
 
 
-def _write_instance(instance: Instance, id: str, category: Category, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+def _write_instance(instance: Instance, id: str, category: Category, record: Record) -> Iterator[dict[str, Any]]:
+    size, measured = record.size, record.source == "synthetic"
     points, lone = instance.keypoints, exports.is_lone_point(instance, category)
     if instance.mask is not None:
         value = {"format": "rle", "rle": brush.encode(instance.mask)}
-        yield _region(id, "brush", instance.category, value, exports.own_labels(instance, "mask"))
+        yield _region(id, "brush", instance.category, value, exports.own_labels(instance, "mask", measured))
     elif instance.obb is not None:
-        yield _region(id, "rectangle", instance.category, _write_obb(instance.obb, size), exports.own_labels(instance, "obb"))
+        yield _region(id, "rectangle", instance.category, _write_obb(instance.obb, size), exports.own_labels(instance, "obb", measured))
     elif not lone:
-        own = exports.own_labels(instance, None if instance.box_xyxy is None else "box_xyxy")
+        own = exports.own_labels(instance, None if instance.box_xyxy is None else "box_xyxy", measured)
         yield _region(id, "rectangle", instance.category, _write_box(exports.drawn_box(instance, size), size), own)
     if points is None:
         return
     for name, (x, y), v in zip(category.keypoints, points.xy.tolist(), points.v.tolist(), strict=True):
         if v:
-            kept = {**({} if v == 2 else {"v": v}), **({**exports.own_labels(instance, None), "lone": True} if lone else {})}
+            kept = {**({} if v == 2 else {"v": v}), **({**exports.own_labels(instance, None, measured), "lone": True} if lone else {})}
             item = _region(f"{id}.{name}", "keypoint", name, {**_percents({"x": x, "y": y}, size), "width": 0.5}, kept)
             yield item if lone else {**item, "parentID": id}
 

@@ -22,6 +22,7 @@ one polygon that draws it to the pixel, its parts and holes joined by bridges th
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ import numpy as np
 from synth.errors import ConfigError, FormatError
 from synth.formats import exports, reading, writing
 from synth.formats.exports import Draft, Layout, Pictures, Point, Shape, listed, mapping
-from synth.formats.reading import Faults, check_box, inside, number, read_json, read_picture, text, whole
+from synth.formats.reading import Faults, brief, check_box, inside, number, read_json, read_picture, text, whole
 from synth.formats.writing import Session, Shown
 from synth.polygons import one_ring, rasterise
 from synth.record import Record, decode_image
@@ -60,9 +61,13 @@ class Reader(reading.Reader):
 
     def __post_init__(self) -> None:
         reading.Reader.__post_init__(self)
+        if self.project is not None and (not isinstance(self.project, str) or not self.project):
+            raise ConfigError(f"labelbox: project must be an id or a name, got {brief(self.project)}")
         for name in ("masks", "ontology"):
             value = getattr(self, name)
             if value is not None:
+                if not isinstance(value, (str, Path)):
+                    raise ConfigError(f"labelbox: {name} must be a path, got {brief(value)}")
                 object.__setattr__(self, name, Path(value))
                 if not Path(value).exists():
                     raise ConfigError(f"{value} does not exist; name the {'folder of the masks' if name == 'masks' else 'file'}")
@@ -107,16 +112,12 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any] | str]]:
 def _parsed(line: bytes) -> Any:
     """The value of a line, or what is wrong with it."""
     try:
-        value = json.loads(line, parse_constant=_no_constant)
-        if b"\\ud" in line.lower():
-            json.dumps(value, ensure_ascii=False).encode()  # half a character can be written so, and kept nowhere
+        value = reading.parse_json(line.decode())
+    except FormatError as error:
+        return str(error)
     except (ValueError, RecursionError) as error:
         return f"it is no JSON: {error}"
     return value if isinstance(value, dict) else f"a row must be an object, got {type(value).__name__}"
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"it holds {name}, which is no number")
 
 
 # --- reading a row ------------------------------------------------------------------------------------------------------
@@ -126,7 +127,8 @@ def _draft(row: Mapping[str, Any], where: str, project: str | None) -> Draft:
     draft = Draft(where)
     try:
         data = mapping(row.get("data_row"), "data_row")
-        draft.where = f"{where}, data row {data['id']}" if isinstance(data.get("id"), str) else where
+        if isinstance(data.get("id"), str) and data["id"]:
+            draft.id, draft.where = data["id"], f"{where}, data row {data['id']}"
         names = (data.get("external_id"), data.get("global_key"), data.get("row_data"))
         draft.addresses = [name for name in names if isinstance(name, str) and name]
         media = mapping(row.get("media_attributes"), "media_attributes")
@@ -197,10 +199,13 @@ def _objects(annotations: Mapping[str, Any], faults: list[str]) -> tuple[list[Sh
 def _parents(annotations: Mapping[str, Any], shapes: Mapping[str, Shape], points: Mapping[str, Point], faults: list[str]) -> dict[str, str]:
     """The object of each point that a relationship ties to one, whichever way it points."""
     found: dict[str, str] = {}
+    objects = [one for one in listed(annotations.get("objects"), "objects") if isinstance(one, dict)]
+    known = {*shapes, *points, *(str(one.get("feature_id")) for one in objects)}
     for item in listed(annotations.get("relationships"), "relationships"):
         one = mapping(item, "a relationship")
         given = mapping(one.get("unidirectional_relationship") or one.get("bidirectional_relationship") or one.get("data"), "relationship")
         ends = [str(given.get("source")), str(given.get("target"))]
+        faults += [f"a relationship leads to {brief(end)}, which is no object of the row" for end in ends if end not in known]
         for point, shape in (ends, ends[::-1]):
             if point in points and shape in shapes and found.setdefault(point, shape) != shape:
                 faults.append(f"{points[point]}: it is tied to several objects ({found[point]}, {shape}); it must belong to one")
@@ -297,12 +302,15 @@ class Writer(writing.Writer):
     name = "labelbox"
     holds = frozenset({
         "mask", "box_xyxy", "obb", "keypoints", "keypoints.v", "crowd", "attributes", "info.dataset", "info.split", "info.group",
-        "info.licence", "info.annotator", "info.classes", "info.attributes",
+        "info.licence", "info.annotator", "info.classes", "info.attributes", "category.mirror", "category.skeleton", "category.sigmas",
     })  # fmt: skip
     keeps_empty = True  # of which only a rotated box or points are known
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)
+
+    def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
+        return exports.sayable(super()._shown(record, count), _can_say, count)
 
 
 class _Session(writing.Session):
@@ -317,12 +325,8 @@ class _Session(writing.Session):
         name = self.names.picture(record)
         (self.folder / "images" / name).write_bytes(record.image)
         annotations: dict[str, list[Any]] = {"objects": [], "classifications": [], "relationships": []}
-        for place, one in enumerate(shown, 1):
-            empty = one.instance.mask is not None and one.box_xyxy is None
-            if exports.can_say(one.instance) and not empty:
-                _write_instance(one.instance, f"object{place}", self.categories[one.instance.category], record.size, annotations)
-            else:
-                self.lost["category"] += 1
+        for place, one in enumerate(exports.unlike(shown, self.lost), 1):
+            _write_instance(one.instance, f"object{place}", self.categories[one.instance.category], record, annotations)
         if record.info.classes is not None:
             annotations["classifications"].append(_write_answer("classes", list(record.info.classes)))
         who = record.info.annotator
@@ -346,19 +350,25 @@ class _Session(writing.Session):
         (self.folder / "ontology.json").write_text(_to_json({"tools": tools, "classifications": []}) + "\n", encoding="utf-8")
 
 
-def _write_instance(instance: Instance, id: str, category: Category, size: tuple[int, int], annotations: Mapping[str, list[Any]]) -> None:
+def _can_say(one: Shown) -> bool:
+    """Whether there is anything to draw; a mask without pixels is no polygon."""
+    return exports.can_say(one.instance) and not (one.instance.mask is not None and one.box_xyxy is None)
+
+
+def _write_instance(instance: Instance, id: str, category: Category, record: Record, annotations: Mapping[str, list[Any]]) -> None:
     """Add the objects and relationships of an instance."""
+    size, measured = record.size, record.source == "synthetic"
     points, lone = instance.keypoints, exports.is_lone_point(instance, category)
     if instance.mask is not None:
         shape: dict[str, Any] = {
             "annotation_kind": "ImagePolygon",
             "polygon": [{"x": x, "y": y} for x, y in one_ring(instance.mask).tolist()],
         }
-        own = exports.own_labels(instance, "mask")
+        own = exports.own_labels(instance, "mask", measured)
     else:
         x0, y0, x1, y1 = exports.drawn_box(instance, size)
         shape = {"annotation_kind": "ImageBoundingBox", "bounding_box": {"top": y0, "left": x0, "height": y1 - y0, "width": x1 - x0}}
-        own = exports.own_labels(instance, None if instance.box_xyxy is None else "box_xyxy")
+        own = exports.own_labels(instance, None if instance.box_xyxy is None else "box_xyxy", measured)
     if not lone:
         annotations["objects"].append(_object(id, instance.category, shape, own))
     if points is None:

@@ -48,7 +48,7 @@ __all__ = ["Reader", "Task", "Writer"]
 _HOLDS: dict[Task, frozenset[str]] = {
     "detect": frozenset({"box_xyxy", "info.split"}),
     "segment": frozenset({"mask", "info.split"}),
-    "pose": frozenset({"box_xyxy", "keypoints", "keypoints.v", "info.split"}),
+    "pose": frozenset({"box_xyxy", "keypoints", "keypoints.v", "category.mirror", "info.split"}),
     "obb": frozenset({"obb", "info.split"}),
 }
 _SPLITS = ("train", "val", "test")
@@ -87,7 +87,7 @@ class Writer(writing.Writer):
     def _shown(self, record: Record, count: Any) -> Iterator[Shown]:
         for one in super()._shown(record, count):
             if one.box_xyxy is None and one.instance.obb is None:
-                count["empty"] += 1
+                writing.count_unsaid(one.instance, count)
             else:
                 yield one
 
@@ -152,7 +152,9 @@ class _Session(writing.Session):
             return _ring(instance.mask)
         if task == "obb":
             return _text((_corners(record, instance, self.options.name) / size).ravel().tolist())
-        return _text(_box(one, record) + (_keypoints(instance, self._layout, record) if task == "pose" else []))
+        box = _box(one, record)
+        self.lost["box_xyxy"] += _is_cut(one, record)
+        return _text(box + (_keypoints(instance, self._layout, record) if task == "pose" else []))
 
     def _pose(self) -> dict[str, Any]:
         if self._layout is None:
@@ -196,6 +198,12 @@ def _box(one: Shown, record: Record) -> list[float]:
     if not (x0 < x1 and y0 < y1):
         raise FormatError(f"sample {record.key}: the box of a '{one.instance.category}' is {list(one.box_xyxy)}, outside the picture")
     return [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
+
+
+def _is_cut(one: Shown, record: Record) -> bool:
+    assert one.box_xyxy is not None
+    x0, y0, x1, y1 = one.box_xyxy
+    return min(x0, y0, record.width - x1, record.height - y1) < -1e-6
 
 
 def _keypoints(instance: Instance, layout: Category | None, record: Record) -> list[float]:
