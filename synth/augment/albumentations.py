@@ -66,7 +66,7 @@ class Albumentations:
         if self.p < 1 and not rng.random() < self.p:
             return
         transform = copy.copy(self._made) if self._made is not None else self._make(rng)
-        transform._set_keys()  # its table of methods was bound to the original
+        transform._key2func = {"image": transform.apply}  # the table of the copy was bound to the original
         transform.set_random_seed(int(rng.integers(2**32)))
         try:
             _apply(transform, REGISTRY[self.name], moving)

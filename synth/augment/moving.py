@@ -253,13 +253,13 @@ def _carry_items(items: tuple[DraftInstance, ...], route: _Route, view: View) ->
 
 
 def _rims(window: Window) -> F64:
-    """(n, 2) the centres of the first and last pixel of each row of a silhouette."""
-    if not window.bits.any():
+    """(n, 2) the centres of the pixels at the rim of a silhouette."""
+    import cv2
+
+    if not window.bits.size:
         return np.zeros((0, 2))
-    rows = np.flatnonzero(window.bits.any(axis=1))
-    left = window.bits[rows].argmax(axis=1)
-    right = window.bits.shape[1] - 1 - window.bits[rows, ::-1].argmax(axis=1)
-    return np.stack([np.concatenate([left, right]) + window.x0 + 0.5, np.tile(rows, 2) + window.y0 + 0.5], axis=1)
+    rims = cv2.findContours(window.bits.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(window.x0, window.y0))[0]
+    return np.concatenate(rims)[:, 0] + 0.5 if rims else np.zeros((0, 2))
 
 
 def mirror_order(category: Category, count: int) -> list[int] | None:
@@ -308,11 +308,7 @@ def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int
         return Window(np.zeros((0, 0), dtype=np.bool_), x0, y0, beyond)
     bits = window.bits.view(np.uint8)
     if route.homography is not None and route.homography.zoom:
-        zoom = route.homography.zoom
-        columns, rows = zoom.columns(x0, x1) - window.x0, zoom.rows(y0, y1) - window.y0
-        inside = [slice(*np.searchsorted(numbers, (0, bits.shape[1 - axis])).tolist()) for axis, numbers in enumerate((columns, rows))]
-        x0, y0 = x0 + inside[0].start, y0 + inside[1].start
-        moved = bits.take(columns[inside[0]], axis=1).take(rows[inside[1]], axis=0)
+        moved, x0, y0 = route.homography.zoom.take(bits, (window.x0, window.y0), frame)
     elif route.homography is not None:
         moved = sample_window(bits, route.homography, (window.x0, window.y0), frame)
     else:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from synth.types import F32, F64, U8, Bool, Index, frozen_array
+from synth.types import F32, F64, U8, Bool, frozen_array
 
 NEAREST, LINEAR = 0, 1  # cv2's numbers
 CONSTANT, REPLICATE = 0, 1
@@ -145,13 +145,19 @@ class Zoom:
         """All of it is in a source of that size."""
         return self.x0 >= 0 and self.y0 >= 0 and self.x0 + self.width <= width and self.y0 + self.height <= height
 
-    def columns(self, start: int, stop: int) -> Index:
-        """The columns of the source in which the centres of the new ones from start to stop lie."""
-        return self.x0 + (2 * np.arange(start, stop) + 1) * self.width // (2 * self.new_width)
-
-    def rows(self, start: int, stop: int) -> Index:
-        """The same of rows."""
-        return self.y0 + (2 * np.arange(start, stop) + 1) * self.height // (2 * self.new_height)
+    def take(self, array: _Array, at: tuple[int, int], window: tuple[int, int, int, int]) -> tuple[_Array, int, int]:
+        """What an array (h, w, ...) whose corner lies at pixel `at` of the source shows in a window (x0, y0, x1, y1) of the new frame,
+        each pixel as its centre has it, and where the corner of that comes to lie."""
+        picked, corner = [], []
+        for start, stop, first, size, new, origin, length in (
+            (window[0], window[2], self.x0, self.width, self.new_width, at[0], array.shape[1]),
+            (window[1], window[3], self.y0, self.height, self.new_height, at[1], array.shape[0]),
+        ):
+            pixels = first - origin + (2 * np.arange(start, stop) + 1) * size // (2 * new)
+            low, high = np.searchsorted(pixels, (0, length)).tolist()
+            picked.append(pixels[low:high])
+            corner.append(start + low)
+        return cast(_Array, array.take(picked[0], axis=1).take(picked[1], axis=0)), corner[0], corner[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,8 +334,9 @@ def sample_nearest(array: _Array, warp: Homography, outside: float = 0) -> _Arra
     if warp.lattice:
         turned, x0, y0 = relocate(array, warp)
         return _place(turned, x0, y0, warp.width, warp.height, outside)
-    if warp.zoom and warp.zoom.within(array.shape[1], array.shape[0]):
-        return cast(_Array, array.take(warp.zoom.columns(0, warp.width), axis=1).take(warp.zoom.rows(0, warp.height), axis=0))
+    if warp.zoom:
+        taken, x0, y0 = warp.zoom.take(array, (0, 0), (0, 0, warp.width, warp.height))
+        return _place(taken, x0, y0, warp.width, warp.height, outside)
     return sample_window(array, warp, (0, 0), (0, 0, warp.width, warp.height), outside)
 
 
