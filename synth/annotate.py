@@ -241,7 +241,7 @@ def finish(draft: Draft, categories: Sequence[Category], origin: Origin | None =
 def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
     width, height = draft.size
     mask = draft.instance == number
-    seen = mask_corners(mask)
+    seen = _hull_corners(mask)
     # All that follows is within the part of the frame that mask and silhouette share: most objects are small.
     x0, y0, x1, y1 = _part(item.silhouette, seen, width, height)
     part, silhouette = mask[y0:y1, x0:x1], replace(item.silhouette, x0=item.silhouette.x0 - x0, y0=item.silhouette.y0 - y0)
@@ -305,7 +305,15 @@ def box_of(points_xy: F64) -> tuple[float, float, float, float]:
 
 
 def mask_corners(mask: Bool) -> F64:
-    """(n, 2) outer corners of pixels of a mask: enough for its box and its hull; (0, 2) if it is empty."""
+    """(n, 2) the outer corners of the first and last pixel of each row of a mask: enough for its box and its hull."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    left = mask[rows].argmax(axis=1)
+    right = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    return np.array([np.concatenate([left, left, right, right]), np.concatenate([rows, rows + 1, rows, rows + 1])], dtype=np.float64).T
+
+
+def _hull_corners(mask: Bool) -> F64:
+    """(n, 2) those of `mask_corners` that may be corners of the hull: few, so that what follows is quick; (0, 2) if the mask is empty."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return np.zeros((0, 2))

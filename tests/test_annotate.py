@@ -9,10 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth.annotate import annotate, finish
-from synth.geometry import look_at, pixel_centers, project, rays, transform
+from synth.annotate import annotate, finish, mask_corners
+from synth.geometry import least_area_rectangle, look_at, pixel_centers, project, rays, transform
 from synth.render.flat import FlatSpec
-from synth.types import F64, Asset, Body, Camera, Category, Draft, Instance, Keypoint, Material, Mesh, Sample, World
+from synth.types import (
+    F64,
+    Asset,
+    Body,
+    Camera,
+    Category,
+    Draft,
+    DraftInstance,
+    Instance,
+    Keypoint,
+    Material,
+    Mesh,
+    Sample,
+    Window,
+    World,
+)
 from tests.shapes import BOX, LENS, NO_LENS, SPHERE, at, box, camera, random_world, sphere
 
 CATEGORIES = (SPHERE, BOX)
@@ -285,3 +300,35 @@ def test_a_picture_straight_down_is_not_mirrored() -> None:
     assert instance.box_xyxy is not None
     assert instance.box_xyxy[0] > 55
     assert instance.box_xyxy[3] < 45
+
+
+def test_labels_of_any_mask_and_any_silhouette() -> None:
+    """Torn, one-pixel and empty masks, silhouettes in and out of the frame, elsewhere than the mask: as from whole frames."""
+    rng = np.random.default_rng(0)
+    for turn in range(300):
+        width, height = (int(v) for v in rng.integers(1, 50, 2))
+        mask = rng.random((height, width)) < rng.choice([0.0, 0.004, 0.05, 0.9])
+        if turn % 2:
+            mask[:, : width // 2] = mask[height // 2 :] = False
+        bits = rng.random(rng.integers(0, 40, 2)) < 0.5
+        x0, y0 = (int(v) for v in rng.integers(-45, 50, 2))
+        nothing, none = np.zeros((0, 2)), np.zeros(0, dtype=np.bool_)
+        item = DraftInstance(Category("thing"), "thing", Window(bits, x0, y0, 7.0), np.ones((1, 2)), nothing, none, none)
+        draft = Draft(np.zeros((height, width, 3), np.uint8), mask.astype(np.int32), (item,))
+        instance = finish(draft, (item.category,)).instances[0]
+        whole = np.zeros((height + 100, width + 100), dtype=np.bool_)
+        whole[50 + y0 : 50 + y0 + bits.shape[0], 50 + x0 : 50 + x0 + bits.shape[1]] = bits
+        whole[50 : 50 + height, 50 : 50 + width] |= mask
+        inside = whole[50 : 50 + height, 50 : 50 + width]
+        assert instance.mask is not None
+        assert instance.mask_full is not None
+        assert (instance.mask.decode() == mask).all()
+        assert (instance.mask_full.decode() == inside).all()
+        assert instance.area_px == mask.sum()
+        assert instance.visible_fraction == pytest.approx(mask.sum() / (whole.sum() + 7))
+        assert instance.truncated_fraction == pytest.approx(1 - inside.sum() / (whole.sum() + 7))
+        assert (instance.box_xyxy is None) == (not mask.any())
+        if mask.any():
+            row, column = np.nonzero(mask)
+            assert instance.box_xyxy == (column.min(), row.min(), column.max() + 1, row.max() + 1)
+            assert instance.obb == least_area_rectangle(mask_corners(mask))
