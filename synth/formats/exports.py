@@ -347,7 +347,10 @@ def records_of(
             faults.add(draft.where, [*found, str(error)])
             continue
         size = (picture.width, picture.height)
-        made = [*_objects(draft, size, known, geometry, place_of, found), *_lone_points(draft, size, known, tied, place_of, found)]
+        made: list[tuple[Shape | Point, Instance]] = [
+            *_objects(draft, size, known, geometry, place_of, found),
+            *_lone_points(draft, size, known, tied, place_of, found),
+        ]
         first: dict[str, Shape | Point] = {}
         for one, instance in made:
             other = first.setdefault(content(instance), one)
