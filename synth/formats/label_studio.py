@@ -14,6 +14,7 @@ The format: https://labelstud.io/guide/task_format and the pages of the labels, 
   teach that it shows nothing. Predictions and drafts are not read. `completed_by` is `info.annotator`: the e-mail address, else the id.
 - Pictures are looked up below `images` (default: the folder of the JSON) by the base name of their address; nothing is fetched. A task
   whose picture was turned in Label Studio (`image_rotation`) is a fault.
+- Of tasks of one id, picture or key none is read; a region that says all that another says, and a relation to no region, are faults.
 
 The writer makes `tasks.json`, `label_config.xml` and `images/`. The addresses work in Label Studio when the new folder is its root for
 local files. A mask is a brushed region, else the rectangle is turned or plain; what such a region does not say itself (the box beside a

@@ -13,6 +13,8 @@ The format: https://docs.labelbox.com/reference/export-image-annotations. What i
   many there were beside it. A row with none is a fault: an unlabelled picture would teach that it shows nothing. A row that is labelled
   in several projects needs `project`, an id or a name. `label_details.created_by` is `info.annotator`.
 - Pictures are looked up below `images` (default: the folder of the export) by the base name of external id, global key and address.
+- Of rows of one data row, picture or key none is read; an object that says all that another says, and a relationship to no object, are
+  faults.
 
 The writer makes `export.ndjson`, `ontology.json` and `images/`, in the shape of an export (Labelbox takes labels in by another). A mask is
 one polygon that draws it to the pixel, its parts and holes joined by bridges that cover nothing. What Labelbox has no field for is in
