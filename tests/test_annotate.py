@@ -316,7 +316,7 @@ def test_labels_of_any_mask_and_any_silhouette() -> None:
         item = DraftInstance(Category("thing"), "thing", Window(bits, x0, y0, 7.0), np.ones((1, 2)), nothing, none, none)
         draft = Draft(np.zeros((height, width, 3), np.uint8), mask.astype(np.int32), (item,))
         instance = finish(draft, (item.category,)).instances[0]
-        whole = np.zeros((height + 100, width + 100), dtype=np.bool_)
+        whole = np.zeros((height + 150, width + 150), dtype=np.bool_)
         whole[50 + y0 : 50 + y0 + bits.shape[0], 50 + x0 : 50 + x0 + bits.shape[1]] = bits
         whole[50 : 50 + height, 50 : 50 + width] |= mask
         inside = whole[50 : 50 + height, 50 : 50 + width]
