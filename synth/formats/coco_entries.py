@@ -15,8 +15,8 @@ import numpy as np
 
 from synth.errors import ConfigError, FormatError
 from synth.formats.coco_masks import read_mask
-from synth.formats.reading import brief, check_box, check_visibility, number, numbers, text, whole
-from synth.formats.writing import Shown, box_and_area
+from synth.formats.reading import brief, check_box, check_visibility, iou, number, numbers, text, whole
+from synth.formats.writing import Box, Shown, box_and_area
 from synth.types import F64, Category, Instance, Keypoints, Obb, Rle, SampleInfo
 
 MARK = "synth"  # in `info`: the version of what is kept beside COCO's own fields
@@ -25,6 +25,7 @@ OURS = frozenset({
     "box3d_object_m", "keypoints_xyz_m", "asset", "crowd", "attributes",
 })  # fmt: skip
 _SLACK_PX = 1.0
+_LEAST_IOU, _ROUNDING_PX = 0.5, 2.0  # of a box and the one of its mask
 
 
 # --- categories -------------------------------------------------------------------------------------------------------
@@ -138,12 +139,31 @@ def read_annotation(entry: Mapping[str, Any], category: Category, size: tuple[in
         x, y, width, height = numbers(entry["bbox"], 4, "bbox")
         labels["box_xyxy"] = (x, y, x + width, y + height)
         check_box(labels["box_xyxy"], size, "bbox", _SLACK_PX)
+    _check_numbers(entry, labels.get("keypoints"))
     if "mask" in labels:
         box, area = box_and_area(Instance(category.name, labels["mask"]))
+        if not ours and box is not None and "box_xyxy" in labels:
+            _check_agree(labels["box_xyxy"], box, entry["bbox"])
         labels |= {"area_px": int(area), "box_xyxy": labels.get("box_xyxy", box)}
     elif "box_xyxy" not in labels and "keypoints" not in labels:
         raise FormatError("it has neither bbox nor segmentation nor keypoints; say where the object is, or remove it")
     return Instance(category.name, **labels)
+
+
+def _check_numbers(entry: Mapping[str, Any], points: Keypoints | None) -> None:
+    """Raise FormatError if the area is none or num_keypoints counts others."""
+    if entry.get("area") is not None and number(entry["area"], "area") < 0:
+        raise FormatError(f"area must not be negative, got {brief(entry['area'])}")
+    said, there = entry.get("num_keypoints"), 0 if points is None else int((points.v > 0).sum())
+    if said is not None and whole(said, "num_keypoints") != there:
+        raise FormatError(f"num_keypoints is {brief(said)}, of its keypoints {there} have v above 0")
+
+
+def _check_agree(box: Box, tight: Box, said: Any) -> None:
+    """Raise FormatError if the box is of another object than the mask: they share less than half, by more than rounding."""
+    if iou(box, tight) < _LEAST_IOU and max(abs(a - b) for a, b in zip(box, tight, strict=True)) > _ROUNDING_PX:
+        x0, y0, x1, y1 = tight
+        raise FormatError(f"bbox {brief(said)} lies elsewhere than its segmentation, at x {x0:g} to {x1:g}, y {y0:g} to {y1:g}")
 
 
 def _rle(mask: Rle) -> dict[str, Any]:
@@ -235,16 +255,53 @@ def _truth(value: Any, what: str, _: object) -> bool:
     return value
 
 
+def _obb(value: Any, what: str, size: tuple[int, int]) -> Obb:
+    x, y, width, height, angle = numbers(value, 5, what)
+    reach = 2 * (size[0] + size[1])
+    if not (0 <= width <= reach and 0 <= height <= reach and -reach <= x <= reach and -reach <= y <= reach):
+        raise FormatError(f"{what} is far larger than the picture, or outside it: {brief(value)}")
+    return Obb(x, y, width, height, angle)
+
+
+def _area(value: Any, what: str, size: tuple[int, int]) -> int:
+    if whole(value, what) > size[0] * size[1]:
+        raise FormatError(f"{what} is {brief(value)}, the picture has {size[0] * size[1]} pixels")
+    return int(value)
+
+
+def _full_box(value: Any, what: str, _: object) -> Box:
+    x0, y0, x1, y1 = numbers(value, 4, what)
+    if not (x0 < x1 and y0 < y1):
+        raise FormatError(f"{what} has no area: x {x0:g} to {x1:g}, y {y0:g} to {y1:g}")
+    return x0, y0, x1, y1
+
+
+def _rigid(value: Any, what: str, _: object) -> F64:
+    matrix = _rows(value, 4, what, 4)
+    turn = matrix[:3, :3]
+    small = np.abs(turn).max() <= 2  # larger ones overflow
+    if not (small and np.allclose(turn @ turn.T, np.eye(3), atol=1e-6) and np.linalg.det(turn) > 0 and matrix[3].tolist() == [0, 0, 0, 1]):
+        raise FormatError(f"{what} is no rigid transform: {brief(value)}")
+    return matrix
+
+
+def _box3d(value: Any, what: str, _: object) -> tuple[F64, ...]:
+    centre, size = _rows(value, 3, what, 2)
+    if (size < 0).any():
+        raise FormatError(f"{what} has a negative side: {brief(value)}")
+    return centre, size
+
+
 _FIELD = {"obb_cxcywha": "obb", "keypoints_xyz_m": "xyz_m", "crowd": "said_crowd"}
 _READ: Mapping[str, Callable[[Any, str, tuple[int, int]], Any]] = {
     "visible_fraction": _fraction,
     "truncated_fraction": _fraction,
-    "box_full_xyxy": lambda value, what, _: tuple(numbers(value, 4, what)),
-    "obb_cxcywha": lambda value, what, _: Obb(*numbers(value, 5, what)),
+    "box_full_xyxy": _full_box,
+    "obb_cxcywha": _obb,
     "mask_full": lambda value, what, size: read_mask(value, size, what, empty=True),
-    "area_px": lambda value, what, size: min(whole(value, what), size[0] * size[1]),
-    "camera_from_object": lambda value, what, _: _rows(value, 4, what, 4),
-    "box3d_object_m": lambda value, what, _: tuple(_rows(value, 3, what, 2)),
+    "area_px": _area,
+    "camera_from_object": _rigid,
+    "box3d_object_m": _box3d,
     "keypoints_xyz_m": lambda value, what, _: _rows(value, 3, what),
     "asset": lambda value, what, _: text(value, what, empty=True),
     "crowd": _truth,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,6 +31,7 @@ class Reader(reading.Reader):
         with _place(path):
             file = _File(read_json(path, keep_nan=True))
             root = self.images or _pictures(path, [image.get("file_name") for image in file.images if isinstance(image, dict)])
+            file.find_links(root)
         file.sort_annotations(str(path), faults)
         for number, image in enumerate(file.images):
             found: list[str] = []
@@ -62,6 +64,7 @@ class _File:
         self._files = Counter(_path(image["file_name"]) for image in entries if isinstance(image.get("file_name"), str))
         self._keys = Counter(image["key"] for image in entries if isinstance(image.get("key"), str)) if self.ours else Counter()
         self._repeated: set[int] = set()
+        self._real: Counter[Path] = Counter()
 
     def _all_categories(self, entries: list[Any]) -> dict[int, Category]:
         found: dict[int, Category] = {}
@@ -90,6 +93,12 @@ class _File:
             except FormatError as error:
                 faults.add(f"{where}: {_named(one, i, 'annotation')}", [str(error)], samples=0)
 
+    def find_links(self, root: Path) -> None:
+        """See which names are of one file."""
+        for name in self._files:
+            with suppress(FormatError, OSError):
+                self._real[inside(root, name).resolve()] += 1
+
     def record(self, image: Any, root: Path, faults: list[str]) -> Record | None:
         """The sample of an image entry; what is wrong with it goes to `faults`, and then it is not to be used."""
         size: tuple[int, int] | None = None
@@ -109,6 +118,8 @@ class _File:
             name = _path(text(image.get("file_name"), "file_name"))
             if self._files[name] > 1:
                 raise FormatError(f"file_name {brief(name)} stands {self._files[name]} times; put all its annotations on one image")
+            if self._real[inside(root, name).resolve()] > 1:
+                raise FormatError(f"file_name {brief(name)} is the picture of another image, through a link; remove one")
             if self.ours and "key" in image:
                 name = text(image["key"], "key")
                 if self._keys[name] > 1:
@@ -125,12 +136,16 @@ class _File:
         )  # fmt: skip
 
     def _instances(self, image: int, size: tuple[int, int], faults: list[str]) -> list[Instance]:
-        found = []
+        found: list[Instance] = []
+        seen: dict[str, str] = {}
         for name, entry in self._by_image.get(image, ()):
             with _collected(faults, f"{name}: "):
                 number = whole(entry.get("id"), "id")
                 if number in self._repeated:
                     raise FormatError("its id stands more than once; each annotation has its own")
+                first = seen.setdefault(json.dumps({**entry, "id": 0}, sort_keys=True), name)
+                if first != name and not self.ours:  # of ours, two may be equal in all that is known of them
+                    raise FormatError(f"it is {first} once more; remove one")
                 category_id = whole(entry.get("category_id"), "category_id")
                 if category_id not in self._categories:
                     raise FormatError(f"category_id {category_id} is the id of no category; known: {_few(self._categories)}")
@@ -163,7 +178,7 @@ def _file(source: Path) -> Path:
     found = [whole_export] if whole_export.exists() else sorted([*source.glob("*.json"), *source.glob("annotations/*.json")])
     if len(found) != 1:
         raise FormatError(f"{source} has {len(found)} JSON files ({_few(path.name for path in found) or 'none'}); name the one to read")
-    return found[0]
+    return inside(source, str(found[0].relative_to(source)))
 
 
 def _pictures(path: Path, names: Sequence[Any]) -> Path:

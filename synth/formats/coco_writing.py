@@ -28,6 +28,7 @@ class Writer(writing.Writer):
         "mask", "mask_full", "area_px", "box_xyxy", "box_full_xyxy", "obb", "visible_fraction", "truncated_fraction", "keypoints",
         "keypoints.v", "keypoints.xyz_m", "camera_from_object", "box3d_object_m", "asset", "crowd", "attributes", "info.dataset",
         "info.split", "info.group", "info.licence", "info.annotator", "info.classes", "info.attributes",
+        "category.mirror", "category.skeleton", "category.sigmas",
     })  # fmt: skip
     can_ignore = True
 

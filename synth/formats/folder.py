@@ -21,6 +21,7 @@ from synth.record import Record
 from synth.types import Category, SampleInfo
 
 UNLABELLED = "unlabelled"
+_OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".jfif", ".ppm", ".pgm", ".svg", ".dng", ".cr2", ".nef")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -44,9 +45,13 @@ class Reader(reading.Reader):
             raise ConfigError(f"folder: name the one folder that holds a folder for each class, not {self.images or self.source}")
 
     def records(self, faults: Faults) -> Iterator[Record]:
-        names = [PurePosixPath(path.relative_to(self.source)) for path in reading.pictures_in(self.source)]
-        names = [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.parts)]
-        if not names:
+        names = []
+        for name in _files(self.source, faults):
+            if name.suffix.lower() in reading.SUFFIXES:
+                names.append(name)
+            elif name.suffix.lower() in _OTHER_PICTURES:
+                faults.add(str(name), [f"pictures of this kind are not read; save it as one of {', '.join(reading.SUFFIXES)}"])
+        if not names and not faults.total:
             raise FormatError(f"{self.source}: no picture lies in it; expected class/a.jpg or split/class/a.jpg")
         splits = {name.parts[0] for name in names if len(name.parts) == 3 and is_split(name.parts[0])}
         tops = {name.parts[0] for name in names if len(name.parts) > 1}
@@ -71,6 +76,33 @@ class Reader(reading.Reader):
             )
 
 
+def _files(source: Path, faults: Faults) -> list[PurePosixPath]:
+    """All that lies below the folder but hidden ones, through links that stay in it, sorted. Links that do not go to `faults`."""
+    found: list[PurePosixPath] = []
+
+    def walk(folder: PurePosixPath, above: tuple[Path, ...]) -> None:
+        for path in sorted((source / folder).iterdir()):
+            name = folder / path.name
+            if path.name.startswith((".", "__MACOSX")):
+                continue
+            try:
+                real = reading.inside(source, str(name)).resolve()
+                if path.is_symlink() and not path.exists():
+                    raise FormatError("it is a link to nothing")
+                if real in above:
+                    raise FormatError("it is a link to a folder that it lies in")
+            except FormatError as error:
+                faults.add(str(name), [str(error)])
+                continue
+            if path.is_dir():
+                walk(name, (*above, real))
+            else:
+                found.append(name)
+
+    walk(PurePosixPath(), (source.resolve(),))
+    return found
+
+
 def _info(name: PurePosixPath, splits: set[str]) -> SampleInfo:
     """What the path says. splits: top folders that are splits."""
     folders = name.parts[:-1]
@@ -88,6 +120,7 @@ class Writer(writing.Writer):
 
     name = "folder"
     holds = frozenset({"info.split", "info.classes"})
+    keeps_unused = False
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)

@@ -9,7 +9,8 @@ under `huggingface`. `datasets.load_dataset(FOLDER)` gives pictures, boxes and n
   compressed run lengths of (height, width). An absent label is null; attributes and origin are JSON. The camera's near plane, which only
   drawing needs, is not kept.
 - `README.md`: the card, with licence, features, splits and counts.
-- There is no mark for objects to ignore, so those seen too little are left out; so is what does not show at all.
+- There is no mark for objects to ignore, so those seen too little are left out; so is what does not show at all. An
+  object of which nobody gave box or mask has a null bbox and area.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from synth.errors import ConfigError, FormatError
 from synth.formats import writing
 from synth.formats.huggingface_card import SplitCount, card
 from synth.formats.plain import instance_json, origin_json
+from synth.formats.reading import brief
 from synth.formats.writing import Shown
 from synth.record import Record
 from synth.types import Category
@@ -100,11 +102,12 @@ class Writer(writing.Writer):
         "keypoints.v", "keypoints.xyz_m", "camera_from_object", "box3d_object_m", "asset", "crowd", "attributes", "camera",
         "info.dataset", "info.split", "info.group", "info.licence", "info.annotator", "info.classes", "info.attributes",
     })  # fmt: skip
+    keeps_boxless = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shard_bytes < 1:
-            raise ConfigError(f"huggingface: shard_bytes must be above 0, got {self.shard_bytes}")
+        if isinstance(self.shard_bytes, bool) or not isinstance(self.shard_bytes, int) or self.shard_bytes < 1:
+            raise ConfigError(f"huggingface: shard_bytes must be a whole number above 0, got {brief(self.shard_bytes)}")
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> writing.Session:
         return _Session(self, folder, categories)
@@ -216,10 +219,12 @@ def _row(record: Record, name: str, shown: Sequence[Shown], ids: Mapping[str, in
 
 
 def _object(one: Shown, ids: Mapping[str, int]) -> dict[str, Any]:
-    assert one.box_xyxy is not None  # this writer keeps no empty ones
-    x0, y0, x1, y1 = one.box_xyxy
-    labels = instance_json(one)
-    labels |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "category": ids[one.instance.category], "area": one.area_px}
+    labels = instance_json(one) | {"category": ids[one.instance.category]}
+    if one.box_xyxy is not None:
+        x0, y0, x1, y1 = one.box_xyxy
+        labels["bbox"] = [x0, y0, x1 - x0, y1 - y0]
+    if one.box_xyxy is not None or one.instance.mask is not None or one.instance.area_px is not None:
+        labels["area"] = one.area_px
     for name in ("mask", "mask_full"):
         if name in labels:
             labels[name] = labels[name]["counts"]

@@ -45,6 +45,7 @@ class Writer(writing.Writer):
     name = "kitti"
     holds = frozenset({"box_xyxy", "truncated_fraction", "camera_from_object", "box3d_object_m", "crowd", "camera"})
     can_ignore = True
+    keeps_unused = False
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> Session:
         return _Session(folder, categories)

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from synth.errors import ConfigError
 from synth.formats import writing
 from synth.formats.plain import category_json, instance_json, sample_json
+from synth.formats.reading import brief
 from synth.formats.writing import EXTENSION, Shown
 from synth.record import Record, decode
 from synth.types import Category
@@ -46,14 +47,15 @@ class Writer(writing.Writer):
         "mask", "mask_full", "area_px", "box_xyxy", "box_full_xyxy", "obb", "visible_fraction", "truncated_fraction", "keypoints",
         "keypoints.v", "keypoints.xyz_m", "camera_from_object", "box3d_object_m", "asset", "crowd", "attributes", "depth", "normals",
         "camera", "info.dataset", "info.split", "info.group", "info.licence", "info.annotator", "info.classes", "info.attributes",
+        "category.mirror", "category.skeleton", "category.sigmas",
     })  # fmt: skip
     can_ignore = True
     keeps_empty = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shard_bytes < 1:
-            raise ConfigError(f"webdataset: shard_bytes must be above 0, got {self.shard_bytes}")
+        if isinstance(self.shard_bytes, bool) or not isinstance(self.shard_bytes, int) or self.shard_bytes < 1:
+            raise ConfigError(f"webdataset: shard_bytes must be a whole number above 0, got {brief(self.shard_bytes)}")
 
     def session(self, folder: Path, categories: Mapping[str, Category]) -> writing.Session:
         return _Session(self, folder, categories)

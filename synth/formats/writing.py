@@ -113,7 +113,8 @@ class Writer:
     holds: ClassVar[frozenset[str]]
     can_ignore: ClassVar[bool] = False
     keeps_unused: ClassVar[bool] = True  # whether it lists categories of which there is no instance
-    keeps_empty: ClassVar[bool] = False  # whether it can say an instance of which nothing shows
+    keeps_boxless: ClassVar[bool] = False  # whether it can say an instance whose extent nobody gave
+    keeps_empty: ClassVar[bool] = False  # whether it can say an instance of which nothing shows, too
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))
@@ -181,7 +182,7 @@ class Writer:
     def _shown(self, record: Record, count: Counter[str]) -> Iterator[Shown]:
         for instance in record.instances:
             box, area = box_and_area(instance, record.size)
-            if box is None and not self.keeps_empty:
+            if box is None and not self.keeps_empty and (not self.keeps_boxless or _shows_nothing(instance)):
                 count_unsaid(instance, count)
                 continue
             hidden = instance.visible_fraction is not None and instance.visible_fraction < self.min_visible_fraction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from synth.errors import ConfigError, FormatError
 from synth.formats import reader, writer
 from synth.formats.folder import Reader, Writer, split_name
+from synth.ingest import Naming, ingest
 from synth.record import Record
+from synth.store import Store
 from synth.types import Category, Instance, SampleInfo
 from tests.formats.exported import HEIGHT, WIDTH, Listed, png, read
 
@@ -125,3 +129,38 @@ def test_comes_back(tmp_path_factory: pytest.TempPathFactory, infos: dict[str, S
 @pytest.mark.parametrize(("text", "name"), [("Validation", "val"), ("valid", "val"), ("TRAIN", "train"), ("fold 1", "fold 1")])
 def test_split_names(text: str, name: str) -> None:
     assert split_name(text) == name
+
+
+def test_nothing_is_passed_over(tmp_path: Path) -> None:
+    """Links that stay in the folder are followed; what cannot be read is told."""
+    source, away = tmp_path / "in", tmp_path / "away"
+    for folder in (source / "rose", away):
+        folder.mkdir(parents=True)
+        (folder / "a.png").write_bytes(png())
+    (source / "note.txt").write_text("")
+    (source / "tulip").symlink_to("rose")
+    (source / "outside").symlink_to(away)
+    (source / "rose" / "gone.png").symlink_to("nowhere")
+    (source / "rose" / "ring").symlink_to(source)
+    for name in ("b.gif", "c.HEIC"):
+        (source / "rose" / name).write_bytes(b"")
+    os.mkfifo(source / "rose" / "pipe.jpg")
+    records, faults = read(Reader(source))
+    assert [record.key for record in records] == ["rose/a.png", "tulip/a.png"]
+    told = sorted(fault.replace("tulip/", "rose/") for fault in faults.first)
+    expected = ["outside: .* is a link that leaves", *["rose/b.gif: pictures of this kind are not read; save"] * 2]
+    expected += [*["rose/c.HEIC: pictures of this kind"] * 2, *["rose/gone.png: it is a link to nothing"] * 2]
+    expected += [*["rose/pipe.jpg: .*pipe.jpg is no file"] * 2, *["rose/ring: it is a link to a folder that it lies in"] * 2]
+    assert len(told) == len(expected)
+    for fault, pattern in zip(told, expected, strict=True):
+        assert re.match(pattern, fault), fault
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    with open(folder + b"/a.png", "wb") as file:
+        file.write(png())
+    store = Store.open(tmp_path / "s", create=True)
+    with pytest.raises(FormatError, match=r"the name 'caf.udce9/a.png' has bytes that are no UTF-8"):
+        ingest(Reader(tmp_path), store, Naming("n"))
