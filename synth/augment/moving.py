@@ -325,8 +325,7 @@ def _reaches(route: _Route, boxes: F64) -> F64:
     """Where the maps take what lies in boxes (n, 2, 2), low and high corner, as such boxes; some more than needed where maps bend."""
     for warp in route.path if route.homography is None else (route.homography,):
         if isinstance(warp, Field):
-            least, most = warp.reach
-            boxes = np.stack([boxes[:, 0] - most - 1, boxes[:, 1] - least + 1], axis=1)
+            boxes = warp.reached(boxes)
         else:
             corners = boxes[:, [0, 0, 1, 1], 0], boxes[:, [0, 1, 0, 1], 1]
             moved, there = warp.points(np.stack(corners, axis=-1).reshape(-1, 2))

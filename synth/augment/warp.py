@@ -187,11 +187,17 @@ class Field:
     @cached_property
     def reach(self) -> tuple[F32, F32]:
         """Smallest and largest offset (2,)."""
-        import cv2
+        return _ends(self.offset)
 
-        ends = [cv2.minMaxLoc(plane)[:2] for plane in cv2.split(self.offset)]
-        least, most = np.array(ends, dtype=np.float32).T
-        return least, most
+    def reached(self, boxes: F64) -> F64:
+        """Boxes (n, 2, 2), low and high corner, that hold all that comes from such boxes of the source."""
+        least, most = self.reach
+        reached = np.stack([boxes[:, 0] - most - 1, boxes[:, 1] - least + 1], axis=1)
+        for i, ((x0, y0), (x1, y1)) in enumerate(np.stack([np.floor(reached[:, 0]), np.ceil(reached[:, 1])], axis=1).astype(int).tolist()):
+            if 0 <= x0 < x1 <= self.width and 0 <= y0 < y1 <= self.height:  # closer, by the offsets there
+                least, most = _ends(self.offset[y0:y1, x0:x1])
+                reached[i] = boxes[i, 0] - most - 1, boxes[i, 1] - least + 1
+        return reached
 
     @cached_property
     def dense(self) -> F32:
@@ -277,10 +283,17 @@ def _planar(points: _C128) -> F64:
 Warp: TypeAlias = Homography | Field
 
 
+def _ends(offset: F32) -> tuple[F32, F32]:
+    """Smallest and largest (2,) of offsets (h, w, 2)."""
+    import cv2
+
+    least, most = (cv2.reduce(offset, 0, how) for how in (cv2.REDUCE_MIN, cv2.REDUCE_MAX))
+    return least[0].min(axis=0), most[0].max(axis=0)
+
+
 def _folds(right: F32, down: F32) -> bool:
     """Whether the map turns any cell of the pixel grid over or flat, by offsets that broadcast to (h, w)."""
-    slopes = [plane[:, 1:] - plane[:, :-1] for plane in (right, down)] + [plane[1:] - plane[:-1] for plane in (right, down)]
-    (ux, vx, uy, vy) = ([float(s.min()), float(s.max())] if s.size else [0.0, 0.0] for s in slopes)
+    ux, vx, uy, vy = (_steepest(plane, axis) for axis in (1, 0) for plane in (right, down))
     # No cell can do so if the steepest slopes, taken together, could not.
     if 1 + ux[0] > 0 and 1 + vy[0] > 0 and (1 + ux[0]) * (1 + vy[0]) - max(map(abs, vx)) * max(map(abs, uy)) > _FLAT:
         return False
@@ -290,6 +303,12 @@ def _folds(right: F32, down: F32) -> bool:
     dux, dvx, duy, dvy = u[:, 1:] - u[:, :-1] + 1, v[:, 1:] - v[:, :-1], u[1:] - u[:-1], v[1:] - v[:-1] + 1
     halves = slice(None, -1), slice(1, None)  # of a cell: the triangles at its upper left and at its lower right corner
     return any(not float((dux[half] * dvy[:, half] - dvx[half] * duy[:, half]).min()) > _FLAT for half in halves)
+
+
+def _steepest(plane: F32, axis: int) -> tuple[float, float]:
+    """Least and largest difference between neighbours (h, w) along an axis."""
+    slope = plane[:, 1:] - plane[:, :-1] if axis else plane[1:] - plane[:-1]
+    return (float(slope.min()), float(slope.max())) if slope.size else (0.0, 0.0)
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("OpticalDistortion", {"mode": "fisheye", "distort_limit": [-0.3, 0.3]}),
     ("ThinPlateSpline", {"scale_range": [0.3, 0.4]}),  # folds, and is weakened
     ("Resize", {"height": 40, "width": 333}),
-    ("Resize", {"height": 600, "width": 800}),
+    ("Resize", {"height": 330, "width": 440}),
 ]
 
 HAND = Category("hand", ("left", "right", "tip"), (("left", "right"),))
