@@ -108,13 +108,14 @@ def diff(arguments: Arguments) -> int:
     made = parser("diff", diff)
     made.add_argument("a", help=f"from: {REF}")
     made.add_argument("b", nargs="?", default="main", help="to (default main)")
+    made.add_argument("--where", help=WHERE)
     made.add_argument("--keys", action="store_true", help="list every key that was added (+), removed (-) or changed (~)")
     made.add_argument("--sheet", type=Path, metavar="OUT.png", help="draw the changed samples, before and after, into one picture")
     made.add_argument("--limit", type=int, default=20, help="at most so many samples in the picture (default 20)")
     options = parse(made, arguments)
     sheet = picture_path(options.sheet)
     store = open_store(options)
-    found = store.diff(options.a, options.b)
+    found = store.diff(options.a, options.b, options.where)
     print(printable(str(found)))
     if options.keys:
         for sign, keys in (("+", found.added), ("-", found.removed), ("~", found.changed)):

@@ -76,17 +76,21 @@ class Merged:
     conflicts: tuple[str, ...]
 
 
-def diff(store: Store, a: Ref, b: Ref) -> Diff:
+def diff(store: Store, a: Ref, b: Ref, where: str | None = None) -> Diff:
     """See Store.diff."""
     versions = store.resolve(a), store.resolve(b)
     delta = _delta(store, *versions)
+    if where is not None:
+        before, after = (set(store.read(version, where).keys()) for version in versions)
+        there = {key: (old if key in before else None, new if key in after else None) for key, (old, new) in delta.items()}
+        delta = {key: states for key, states in there.items() if states != (None, None)}
     added = sorted(key for key, (old, _) in delta.items() if old is None)
     removed = sorted(key for key, (_, new) in delta.items() if new is None)
     differing = sorted(delta.keys() - {*added, *removed})
     kinds: dict[str, list[str]] = {"labels": [], "pixels": [], "info": []}
-    before, after = (_sums(store, version, differing) for version in versions)
+    olds, news = (_sums(store, version, differing) for version in versions)
     for key in differing:
-        old, new = before[key], after[key]
+        old, new = olds[key], news[key]
         labels, pixels = old[0] != new[0], old[1:] != new[1:]
         kinds["labels"] += [key] * labels
         kinds["pixels"] += [key] * pixels

@@ -305,11 +305,11 @@ class Store:
         self._writable()
         return self._commit_of(restore(self, ref, branch, message))
 
-    def diff(self, a: Ref, b: Ref) -> Diff:
-        """What changed from `a` to `b`."""
+    def diff(self, a: Ref, b: Ref, where: str | None = None) -> Diff:
+        """What changed from `a` to `b`; `where`: only samples for which the SQL condition holds count as being there."""
         from synth.store.compare import diff
 
-        return diff(self, a, b)
+        return diff(self, a, b, where)
 
     def merge(self, source: Ref, into: str = MAIN, *, prefer: Prefer | None = None, message: str = "") -> Merged:
         """Bring what changed in `source` since it left `into` into `into`, by key. Where both changed the same sample differently, nothing

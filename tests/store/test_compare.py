@@ -119,6 +119,8 @@ def test_diff_counts_labels_by_source_and_category(place: str) -> None:
     back = store.diff("main", 2)
     assert (back.added, back.removed, back.changed) == (found.removed, found.added, found.changed)
     assert store.diff(2, 2).labels == {}
+    some = store.diff(2, "main", "split = 'train' and key != 's7'")  # s3 has left this choice
+    assert (some.added, some.removed, some.changed) == ((), ("s0", "s3"), ("s1", "s2", "s4"))
 
 
 def test_a_merge_brings_adds_changes_and_deletes(place: str) -> None:
