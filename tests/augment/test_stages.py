@@ -258,7 +258,7 @@ _NO_CENTROID = {
 @pytest.mark.parametrize("name", [name for name in PIXEL if name not in _NO_CENTROID])
 def test_colours_change_and_dots_do_not_move(name: str) -> None:
     seen = 0
-    for seed in range(3):
+    for seed in range(6):
         _, base = dots(seed)
         # At a quarter of the size, its default, a dot is smaller than a pixel.
         moved = stage(name, {"scale_range": [0.7, 0.9]} if name == "Downscale" else {}).apply(base, rng_for(seed, 1, "s"))
