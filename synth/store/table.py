@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -110,8 +111,9 @@ class Table:
             return int(self._opened().latest_version)
 
     def versions(self) -> list[int]:
-        """The numbers of all versions that are there, ascending."""
-        return sorted(self.times())
+        """The numbers of all versions that are there, ascending. By the names of their manifests: to read thousands of them takes long."""
+        found = (re.fullmatch(r"(\d{20})\.manifest", name.rpartition("/")[2]) for name in self.files.list(f"{_NAME}/_versions"))
+        return sorted(2**64 - 1 - int(match[1]) for match in found if match)  # Lance counts down, so that the newest is listed first
 
     def times(self) -> dict[int, datetime]:
         """The versions that are there, and when each was made, UTC."""
