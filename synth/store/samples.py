@@ -19,7 +19,8 @@ from synth.types import Sample
 
 _T = TypeVar("_T")
 _BATCH = 128  # pictures and maps that are read at once
-_LABEL_BATCH = 1024
+_LABEL_BATCH = 1024  # labels that are read at once, where no pictures are
+_BLOCK = 256  # labels that are read at once while pictures of earlier ones are decoded
 _THREADS = 4  # that check and decode pictures
 _AHEAD = 16  # decoded pictures that wait in memory while one is used
 
@@ -127,8 +128,8 @@ class Samples(Sequence[Sample]):
 
     def _with_pixels(self, indices: Any) -> Iterator[tuple[Record, dict[str, bytes | None]]]:
         """Each sample with its pixels, and the sha256 that each of them should have."""
-        for start in range(0, len(indices), _LABEL_BATCH):
-            records, addresses, sums = self._labels(indices[start : start + _LABEL_BATCH])
+        for start in range(0, len(indices), _BLOCK):
+            records, addresses, sums = self._labels(indices[start : start + _BLOCK])
             there = [name for name in ("image", *self._maps) if any(each[name] for each in sums)]
             step = _BATCH // max(1, len(there))
             for first in range(0, len(records), step):
