@@ -519,7 +519,8 @@ def test_comes_back(tmp_path_factory: pytest.TempPathFactory, made: list[Record]
 
 
 def _said(one: Instance) -> str:
-    return repr((one.category, one.mask, one.box_xyxy, one.attributes))
+    assert one.box_xyxy is not None
+    return repr((one.category, one.mask, [round(v + 1.0, 6) for v in one.box_xyxy], one.attributes))
 
 
 def _file_of(record: Record, names: list[str]) -> str:
