@@ -12,6 +12,7 @@ mosaicml-streaming` (which brings torch and an older numpy, so best in an enviro
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import warnings
 from collections import deque
@@ -28,7 +29,8 @@ from synth.record import Output, Record, decode_image, encode_image
 from synth.store import Store
 from synth.types import Category, Instance, Sample, SampleInfo
 
-WIDTH, HEIGHT, BOXES, THREADS, AHEAD, SHARD = 640, 480, 5, 4, 16, 1000
+WIDTH, HEIGHT, BOXES, AHEAD, SHARD = 640, 480, 5, 8, 1000
+THREADS = min(4, len(os.sched_getaffinity(0)))  # as many as the store takes
 QUALITY = 78  # of this noise: about 60 KB
 CATEGORIES = (Category("thing"), Category("other"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,10 +21,9 @@ from synth.types import Sample
 
 _T = TypeVar("_T")
 _BATCH = 128  # pictures and maps that are read at once
-_LABEL_BATCH = 1024  # labels that are read at once, where no pictures are
-_BLOCK = 256  # labels that are read at once while pictures of earlier ones are decoded
-_THREADS = 4  # that check and decode pictures
-_AHEAD = 16  # decoded pictures that wait in memory while one is used
+_LABEL_BATCH = 512  # labels that are read at once
+_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)  # check and decode pictures
+_AHEAD = 5 << 19  # pixels that are decoded while one picture is used; with more, memory is fresh for each, which costs more than waiting
 
 
 class Samples(Sequence[Sample]):
@@ -77,7 +78,7 @@ class Samples(Sequence[Sample]):
 
     def __getitems__(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]:
         """The samples at `indices`, in that order, read at once."""
-        return list(self._worked(indices, decode, len(indices)))
+        return list(self._worked(indices, decode, math.inf))
 
     def __iter__(self) -> Iterator[Sample]:
         return self._worked(range(len(self)), decode)
@@ -109,27 +110,32 @@ class Samples(Sequence[Sample]):
         rows = range(len(keys)) if self._rows is None else self._rows.tolist()
         return {keys[row]: sums[row] for row in rows}
 
-    def _worked(self, indices: Any, work: Callable[[Record], _T], ahead: int = _AHEAD) -> Iterator[_T]:
-        """`work` of each sample, its pixels checked, in order: a few threads are at up to `ahead` samples while the next are read."""
+    def _worked(self, indices: Any, work: Callable[[Record], _T], ahead: float = _AHEAD) -> Iterator[_T]:
+        """`work` of each sample, its pixels checked, in order: a few threads are at up to `ahead` pixels while the next are read."""
         from synth.store.read import check
 
         def checked(record: Record, sums: Mapping[str, bytes | None]) -> _T:
             check(record, sums)
             return work(record)
 
-        pending: deque[Future[_T]] = deque()
+        pending: deque[tuple[Future[_T], int]] = deque()
+        waiting = 0
         with ThreadPoolExecutor(max(1, min(_THREADS, len(indices)))) as pool:  # digests and picture decoders let other threads run
             for record, sums in self._with_pixels(indices):
-                pending.append(pool.submit(checked, record, sums))
-                if len(pending) > ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+                pixels = record.width * record.height
+                pending.append((pool.submit(checked, record, sums), pixels))
+                waiting += pixels
+                while waiting > ahead and len(pending) > _THREADS:
+                    future, pixels = pending.popleft()
+                    waiting -= pixels
+                    yield future.result()
+            for future, _ in pending:
+                yield future.result()
 
     def _with_pixels(self, indices: Any) -> Iterator[tuple[Record, dict[str, bytes | None]]]:
         """Each sample with its pixels, and the sha256 that each of them should have."""
-        for start in range(0, len(indices), _BLOCK):
-            records, addresses, sums = self._labels(indices[start : start + _BLOCK])
+        for start in range(0, len(indices), _LABEL_BATCH):
+            records, addresses, sums = self._labels(indices[start : start + _LABEL_BATCH])
             there = [name for name in ("image", *self._maps) if any(each[name] for each in sums)]
             step = _BATCH // max(1, len(there))
             for first in range(0, len(records), step):
