@@ -44,7 +44,12 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_what_a_user_needs(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("synth/configs/generate.yaml", "synth_scenes/conf/scene/tabletop.yaml", "synth_scenes/tabletop.py", "synth/cli/__init__.py"):
+    for needed in (
+        "synth/configs/generate.yaml",
+        "synth_scenes/conf/scene/tabletop.yaml",
+        "synth_scenes/tabletop.py",
+        "synth/cli/__init__.py",
+    ):
         assert needed in names
     assert any(name.startswith("synth_scenes/assets/") and name.endswith(".glb") for name in names)
     assert any("LICEN" in name.upper() and name.startswith("synth_scenes/assets/") for name in names)
