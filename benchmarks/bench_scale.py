@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ import numpy as np
 from benchmarks.measure import Row, timed
 from synth.record import Output, Record, encode_image
 from synth.store import Store
+from synth.store.changes import rows_of
 from synth.types import Category, Instance, SampleInfo
 
 WIDTH, HEIGHT, BOXES, BATCH, COMMITS = 160, 120, 5, 64, 10
@@ -116,9 +118,36 @@ def growth(root: Path, jpeg: bytes, small: int, large: int, rounds: int) -> list
     for what, few_s in least[small].items():
         many_s = least[large][what]
         rows.append(Row(what, f"{few_s * 1e3:.1f} ms, {many_s * 1e3:.1f} ms", many_s / few_s, at_most=TARGETS.get(what)))
+    rows += [_reads_row(root / f"{count}", count) for count in runs]
+    store = Store.open(root / f"{large}")
+    tracemalloc.start()
+    store.read().contents()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    rows.append(Row("all keys and digests in memory, as import, pull and pin hold them", f"{peak / large:.0f} bytes a sample"))
     bytes_, files = _size(root / f"{large}")
     rows.append(Row(f"{large} samples on disk", f"{bytes_ / large:.0f} bytes a sample, pictures of {len(jpeg) + 16} bytes; {files} files"))
     return rows
+
+
+def _reads_row(place: Path, count: int) -> Row:
+    """What object storage would be asked for: Lance counts the ranges of files that it reads."""
+    store, rng = Store.open(place), np.random.default_rng(4)
+    data, samples = store._table.at(), store.read()
+
+    def reads(work: Callable[[], object]) -> tuple[int, int]:
+        work()  # so that what is kept in memory is there
+        data.io_stats_incremental()
+        work()
+        stats = data.io_stats_incremental()
+        return stats.read_iops, stats.read_bytes
+
+    keys, key_bytes = reads(lambda: rows_of(data, ["absent"]))
+    batch, batch_bytes = reads(lambda: samples[rng.permutation(count)[:BATCH]])
+    told = (
+        f"a commit's look-up of keys {keys} reads, {key_bytes / count:.1f} bytes a key; a random batch {batch}, {batch_bytes / 1e6:.1f} MB"
+    )
+    return Row(f"reads of files with {count} samples", told)
 
 
 def fragments(root: Path, jpeg: bytes, counts: tuple[int, ...], size: int = 10) -> list[Row]:
