@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import islice
@@ -44,7 +44,7 @@ class Pin:
 
     @property
     def tag(self) -> str:
-        """The tag that spares the version from gc, and finds it in a copy, where versions have other numbers."""
+        """Begins the tags that spare the versions from gc, and find them in a copy, where versions have other numbers."""
         return f"{PIN}{self.digest[:16]}"
 
     def to_json(self) -> str:
@@ -87,9 +87,10 @@ def make(store: Store, ref: Ref, where: str | None) -> Pin:
 
 
 def _spare(store: Store, pin: Pin, version: int) -> None:
-    if pin.tag not in store._history.tags():
+    name = f"{pin.tag}.{version}"  # of each version: equal samples may be pinned in several, by other filters
+    if name not in store._history.tags():
         with held(store._table, version):
-            store._table.tag(pin.tag, version)
+            store._table.tag(name, version)
 
 
 def open_pin(pin: Pin | str | Path, store: Store | str | Path | None = None) -> Samples:
@@ -101,14 +102,17 @@ def open_pin(pin: Pin | str | Path, store: Store | str | Path | None = None) -> 
     pin = pin if isinstance(pin, Pin) else Pin.load(pin)
     if not isinstance(store, Store):
         store = Store.open(_place(pin, folder) if store is None else store)
-    version = _version(store, pin)
-    digest, sources = _sums(store, version, pin.where if version == pin.version else None)
-    if digest != pin.digest:
-        raise StoreError(
-            f"store {store.place}: version {version} is not what was pinned: it has {sum(sources.values())} samples with digest "
-            f"{digest[:12]}, the pin {pin.samples} with {pin.digest[:12]}; is it another store?"
-        )
-    return store.read(version, pin.where if version == pin.version else None)
+    told = None
+    for version, where in _candidates(store, pin):
+        digest, sources = _sums(store, version, where)
+        if digest == pin.digest:
+            return store.read(version, where)
+        told = told or (version, sum(sources.values()), digest[:12])
+    assert told is not None  # there is always a candidate, or none could be resolved
+    raise StoreError(
+        f"store {store.place}: version {told[0]} is not what was pinned: it has {told[1]} samples with digest {told[2]}, "
+        f"the pin {pin.samples} with {pin.digest[:12]}; is it another store?"
+    )
 
 
 def _place(pin: Pin, folder: Path) -> str:
@@ -116,11 +120,15 @@ def _place(pin: Pin, folder: Path) -> str:
     return pin.store if pin.store.startswith("s3://") or not (beside / "synth.json").exists() else str(beside)
 
 
-def _version(store: Store, pin: Pin) -> int:
-    tagged = store._history.tags().get(pin.tag)
-    if tagged is not None:
-        return tagged
-    return store.resolve(pin.version)
+def _candidates(store: Store, pin: Pin) -> Iterator[tuple[int, str | None]]:
+    """Where the samples may be: the version that was pinned, and in a copy, where versions have other numbers, all that its tag names."""
+    tagged = [version for name, version in store._history.tags().items() if name == pin.tag or name.startswith(f"{pin.tag}.")]
+    try:
+        yield store.resolve(pin.version), pin.where
+    except StoreCallError:
+        if not tagged:
+            raise
+    yield from ((version, None) for version in tagged)
 
 
 def _sums(store: Store, version: int, where: str | None) -> tuple[str, Counter[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,21 @@ def test_a_pin_names_the_same_samples_whatever_comes_later(place: str, tmp_path:
     again = open_pin(path)
     assert [s.key for s in again] == [f"run-{i:08d}" for i in range(4)]
     assert [int(i) for i in range(len(again)) if again[i].depth_m is not None] == [0, 1, 2, 3]
+
+
+def test_equal_samples_pinned_in_two_versions_open_both(place: str) -> None:
+    """The same choice again after others were added: another version, the same digest; gc spares both."""
+    store = filled(place, 3)
+    first = store.pin("main", "split = 'train'")
+    store.put([replace(sample(9), key="other", info=replace(sample(9).info, split="val"))], message="m")
+    second = store.pin("main", "split = 'train' or key = 'none'")
+    assert first.digest == second.digest
+    assert first.version != second.version
+    store.put([replace(sample(9), key="more")], message="m")
+    store.gc(timedelta(0))
+    for pin in (first, second):
+        found = open_pin(pin)
+        assert (found.version, found.keys()) == (pin.version, [f"run-{i:08d}" for i in range(3)])
 
 
 def test_a_pin_is_refused_where_the_samples_are_others(place: str, tmp_path: Path) -> None:
