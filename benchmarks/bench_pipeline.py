@@ -23,12 +23,12 @@ import numpy as np
 
 from benchmarks.measure import Row
 from synth.annotate import annotate, finish
+from synth.compose.cameras import CameraRig
 from synth.protocols import Scene
 from synth.rand import Stream, rng_for
 from synth.recipe import Generator, Recipe
 from synth.record import encode
 from synth.render.pyrender import PyrenderSpec
-from synth.rig import CameraRig
 from synth.run import LocalExecutor, Tally
 from synth.run.blocks import make_block
 from synth.run.worker import threads_limited

@@ -39,9 +39,9 @@ def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_readme_scene_is_a_scene() -> None:
+    from synth.compose.cameras import CameraRig
     from synth.protocols import Scene
     from synth.rand import Distribution, Uniform, draw, rng_for
-    from synth.rig import CameraRig
     from synth.types import Body, Category, World
     from tests.shapes import box
 

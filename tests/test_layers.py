@@ -18,11 +18,10 @@ LAYERS = [
     {"types"},
     {"rand"},
     {"protocols"},
-    {"channels", "digest", "geometry", "images"},
+    {"blackbody", "channels", "digest", "geometry", "images"},
     {"meshes", "polygons", "raster", "record", "warp"},
     {"annotate", "assets", "cutouts"},
-    {"cutting", "layout", "placement", "surfaces"},
-    {"rig"},
+    {"compose", "cutting", "layout", "surfaces"},
     {"augment", "collage", "formats", "render", "store"},
     {"recipe"},
     {"ingest", "mix", "reproduce", "run", "testing", "view"},
@@ -43,7 +42,7 @@ HOMES = {  # who may import what of the outside at all
     "duckdb": {"store"},
     "obstore": {"store"},
     "defusedxml": {"formats"},
-    "trimesh": {"assets", "meshes", "placement"},
+    "trimesh": {"assets", "compose", "meshes"},
 }
 
 

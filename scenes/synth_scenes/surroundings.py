@@ -1,4 +1,4 @@
-"""What is around a scene, and what lights it."""
+"""What is around a scene."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from synth.assets import load_hdri, load_photo
 from synth.errors import ConfigError, known_names
-from synth.rand import Choice, Integers, LogUniform, Normal, Random, Stream, Uniform, check_range, draw
-from synth.types import DirectionalLight, Environment, Light, PointLight, Rgb
+from synth.rand import Choice, Random, Stream, Uniform, check_range, draw
+from synth.types import Environment
 from synth_scenes.library import find
 
 KINDS = ("hdri", "photo", "color")
@@ -78,91 +78,3 @@ def _light_of(path: Path) -> tuple[float, float]:
     up = (luminance * solid_angle * np.maximum(0, np.cos(zenith))[:, None]).sum() / math.pi
     weight = (luminance**2 * solid_angle * (zenith < math.pi / 2)[:, None] * np.sin(zenith)[:, None]).sum(0)
     return float(up), math.atan2(float(weight @ np.sin(azimuth)), float(weight @ np.cos(azimuth)))
-
-
-@dataclass(frozen=True)
-class Lights:
-    """A key light that casts shadows, as the sun or a window, and lamps without shadow.
-
-    The key light comes from azimuth_rad off the brightest part of the surroundings, elevation_rad above the table; irradiance: at normal
-    incidence (pi lights a white surface to 1). angle_rad: how large it looks, which makes shadows soft. Lamps stand at lamp_distance_m
-    from the middle of the table, lamp_elevation_rad above it; lamp_intensity: irradiance at 1 m. temperature_k: of their colour, seen
-    by a camera balanced for 6500 K.
-    """
-
-    irradiance: Random[float] = Uniform(0.8, 2.4)
-    azimuth_rad: Random[float] = Normal(0.0, 0.35)
-    elevation_rad: Random[float] = Uniform(0.6, 1.3)
-    angle_rad: Random[float] = LogUniform(0.01, 0.15)
-    temperature_k: Random[float] = Uniform(4500, 7000)
-    lamps: Random[int] = Integers(0, 2)
-    lamp_intensity: Random[float] = Uniform(0.1, 0.6)
-    lamp_distance_m: Random[float] = Uniform(0.8, 2.0)
-    lamp_elevation_rad: Random[float] = Uniform(0.5, 1.4)
-    lamp_temperature_k: Random[float] = Uniform(3000, 6500)
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("irradiance", 0, 1e4),
-            ("azimuth_rad", -math.inf, math.inf),
-            ("elevation_rad", 0.05, math.pi / 2),
-            ("angle_rad", 0, 1.0),
-            ("temperature_k", 1700, 25000),
-            ("lamp_intensity", 0, 1e4),
-            ("lamp_distance_m", 0.1, 100),
-            ("lamp_elevation_rad", 0.05, math.pi / 2),
-            ("lamp_temperature_k", 1700, 25000),
-        ):
-            check_range(f"lights.{name}", getattr(self, name), low, high)
-        check_range("lights.lamps", self.lamps, 0, 16, whole=True)
-
-    def draw(self, rng: Stream, brightest_rad: float) -> tuple[Light, ...]:
-        """The key light, then the lamps."""
-        azimuth, elevation = brightest_rad + draw(self.azimuth_rad, rng, "azimuth_rad"), draw(self.elevation_rad, rng, "elevation_rad")
-        x, y, z = _toward(azimuth, elevation)
-        lights: list[Light] = [
-            DirectionalLight(
-                (-x, -y, -z),
-                float(draw(self.irradiance, rng, "irradiance")),
-                blackbody(float(draw(self.temperature_k, rng, "temperature_k"))),
-                float(draw(self.angle_rad, rng, "angle_rad")),
-            )
-        ]
-        for i in range(int(draw(self.lamps, rng, "lamps"))):
-            lamp = rng.child("lamp", i)
-            direction = _toward(lamp.child("azimuth").uniform(-math.pi, math.pi), draw(self.lamp_elevation_rad, lamp, "elevation_rad"))
-            distance = float(draw(self.lamp_distance_m, lamp, "distance_m"))
-            lights.append(
-                PointLight(
-                    (direction[0] * distance, direction[1] * distance, direction[2] * distance),
-                    float(draw(self.lamp_intensity, lamp, "intensity")),
-                    blackbody(float(draw(self.lamp_temperature_k, lamp, "temperature_k"))),
-                )
-            )
-        return tuple(lights)
-
-
-def _toward(azimuth_rad: float, elevation_rad: float) -> tuple[float, float, float]:
-    across = math.cos(elevation_rad)
-    return across * math.cos(azimuth_rad), across * math.sin(azimuth_rad), math.sin(elevation_rad)
-
-
-def blackbody(kelvin: float) -> Rgb:
-    """Linear sRGB of a blackbody with luminance 1, about white at 6500 K (locus: Kim et al. 2002, US patent 7024034)."""
-    t = kelvin / 1000
-    if t < 4:
-        x = -0.2661239 / t**3 - 0.2343589 / t**2 + 0.8776956 / t + 0.179910
-    else:
-        x = -3.0258469 / t**3 + 2.1070379 / t**2 + 0.2226347 / t + 0.240390
-    a, b, c, d = (
-        (-1.1063814, -1.34811020, 2.18555832, -0.20219683)
-        if t < 2.222
-        else (-0.9549476, -1.37418593, 2.09137015, -0.16748867)
-        if t < 4
-        else (3.0817580, -5.87338670, 3.75112997, -0.37001483)
-    )
-    y = ((a * x + b) * x + c) * x + d
-    xyz = np.array([x / y, 1, (1 - x - y) / y])
-    rgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]) @ xyz
-    red, green, blue = (float(v) for v in np.maximum(rgb, 0))
-    return red, green, blue

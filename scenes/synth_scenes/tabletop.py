@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from synth.assets import load_asset, load_photo, read_info
+from synth.compose.cameras import CameraRig
+from synth.compose.lights import Lights
+from synth.compose.placement import Area, Rest, scatter, stable_poses
 from synth.errors import ConfigError, SceneError
 from synth.geometry import project, transform
-from synth.placement import Area, Rest, scatter, stable_poses
 from synth.rand import Choice, Integers, Random, Stream, Uniform, check_range, draw, support
-from synth.rig import CameraRig
 from synth.types import F64, Asset, Body, Camera, Category, Material, World
 from synth_scenes import furniture
 from synth_scenes.library import find, sources
-from synth_scenes.surroundings import Lights, Surroundings
+from synth_scenes.surroundings import Surroundings
 
 _CAMERA_TRIES = 100
 

@@ -30,8 +30,8 @@ from synth.augment.sensor import (
     Vignetting,
     WhiteBalance,
 )
-from synth.augment.sensor.exposure import blackbody_rgb
 from synth.augment.sensor.light import decode_srgb, encode_srgb
+from synth.blackbody import blackbody
 from synth.digest import digest_of, label_digest
 from synth.errors import ConfigError
 from synth.protocols import Stage
@@ -246,7 +246,7 @@ def test_a_blackbody_is_planck_through_the_standard_observer(kelvin: int) -> Non
     planck = nm**-5 / np.expm1(1.438777e7 / (nm * kelvin))
     xyz = np.array([(planck * curve).sum() for curve in (x, y, z)])
     rgb = np.linalg.inv([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ xyz
-    assert blackbody_rgb(kelvin) == pytest.approx(rgb / rgb[1], rel=0.05, abs=0.02)
+    assert blackbody(kelvin) / blackbody(kelvin)[1] == pytest.approx(rgb / rgb[1], rel=0.05, abs=0.02)
 
 
 @pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])

@@ -72,7 +72,7 @@ def test_no_text_does_more_than_fail(text: str) -> None:
         ("pathlib.Path.write_text", "neither in synth nor in an installed plugin"),
         ("os.system", "neither in synth"),
         ("synthetic.Evil", "neither in synth"),
-        ("synth.rig.math.sqrt", "cannot import 'synth.rig.math'"),
+        ("synth.compose.cameras.math.sqrt", "cannot import 'synth.compose.cameras.math'"),
         ("synth.errors.difflib", "no dataclass of synth"),
         ("synth.doctor.shutil", "no dataclass"),
         ("synth.record.get_args", "no dataclass"),

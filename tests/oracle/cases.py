@@ -8,10 +8,10 @@ from types import TracebackType
 from synth_scenes.tabletop import Tabletop
 
 from synth.annotate import annotate, finish
+from synth.compose.cameras import CameraRig
 from synth.protocols import Renderer, RendererSpec
 from synth.rand import Integers, Uniform, rng_for
 from synth.render.pyrender import PyrenderSpec
-from synth.rig import CameraRig
 from synth.types import Frame, Sample, World
 from tests.oracle.caster import Truth
 from tests.oracle.checks import Report, check_frame, check_labels, check_visibility

@@ -16,10 +16,13 @@ import yaml
 from PIL import Image
 from scipy.spatial import ConvexHull, cKDTree
 from synth_scenes import furniture, library
-from synth_scenes.surroundings import Lights, Surroundings, blackbody
+from synth_scenes.surroundings import Surroundings
 from synth_scenes.tabletop import Table, Tabletop
 
 from synth.assets import Limits
+from synth.blackbody import blackbody
+from synth.compose.cameras import CameraRig
+from synth.compose.lights import Lights
 from synth.config.build import build
 from synth.errors import ConfigError, SceneError
 from synth.geometry import project, transform
@@ -27,7 +30,6 @@ from synth.protocols import Scene
 from synth.rand import Choice, Integers, Uniform, rng_for
 from synth.recipe import Recipe
 from synth.render.flat import FlatSpec
-from synth.rig import CameraRig
 from synth.types import Body, DirectionalLight, World
 
 OPTION = Path(synth_scenes.__file__).parent / "conf/scene/tabletop.yaml"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synth.augment.sensor.light import ANY, Shot, Step, check, check_vector
+from synth.blackbody import RANGE_K, blackbody
 from synth.rand import Random, Stream, check_range, draw
-from synth.types import F32, F64
+from synth.types import F32
 
 _FEW = 64.0  # electrons; above, a Poisson number is drawn as a Gaussian of the same mean and variance (skew below 0.125)
 
@@ -85,29 +86,19 @@ class Quantisation(Step):
 @dataclass(frozen=True)
 class WhiteBalance(Step):
     """Linear red, green and blue times `gains`, and as a camera does that takes the light to have temperature_k while it has 6504 K:
-    below that, the picture turns blue, above orange. Gains are those of white over those of a blackbody (locus of Krystek 1985), green
+    below that, the picture turns blue, above orange. Gains are those of white over those of a blackbody (synth.blackbody), green
     unchanged."""
 
     temperature_k: Random[float] = 6504.0
     gains: Sequence[Random[float]] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        check(self, temperature_k=(1500, 15000))
+        check(self, temperature_k=RANGE_K)
         check_vector(self, "gains", 0, 16)
 
     def expose(self, shot: Shot, rng: Stream) -> Shot:
         gains = np.asarray(draw(self.gains, rng, "gains"), dtype=np.float64)
-        gains = gains * blackbody_rgb(6504.0) / blackbody_rgb(float(draw(self.temperature_k, rng, "temperature_k")))
+        ratio = blackbody(6504.0) / np.maximum(blackbody(float(draw(self.temperature_k, rng, "temperature_k"))), 0.02)
+        gains = gains * ratio / ratio[1]
         shot = shot.linear()
         return replace(shot, pixels=shot.pixels * gains.astype(np.float32))
-
-
-def blackbody_rgb(kelvin: float) -> F64:
-    """(3,) linear sRGB of a blackbody of 1500 to 15000 K, green 1 (Krystek 1985: CIE 1960 u, v, within 1e-4)."""
-    t = kelvin
-    u = (0.860117757 + 1.54118254e-4 * t + 1.28641212e-7 * t**2) / (1 + 8.42420235e-4 * t + 7.08145163e-7 * t**2)
-    v = (0.317398726 + 4.22806245e-5 * t + 4.20481691e-8 * t**2) / (1 - 2.89741816e-5 * t + 1.61456053e-7 * t**2)
-    x, y = 3 * u / (2 * u - 8 * v + 4), 2 * v / (2 * u - 8 * v + 4)
-    xyz = np.array([x / y, 1, (1 - x - y) / y])
-    rgb = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]) @ xyz
-    return np.asarray(np.maximum(rgb / rgb[1], 0.02))

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synth.compose.cameras import CameraRig
 from synth.errors import ConfigError
 from synth.geometry import project, transform
 from synth.rand import Uniform, rng_for
-from synth.rig import CameraRig
 
 
 def test_a_rig_stands_where_it_says() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull, cKDTree
 
+from synth.compose.placement import Area, Rest, distance_m, scatter, stable_poses
 from synth.errors import AssetError, SceneError
-from synth.placement import Area, Rest, distance_m, scatter, stable_poses
 from synth.rand import Uniform, rng_for
 from synth.types import Asset, Mesh
 
