@@ -42,6 +42,8 @@ HOMES = {  # who may import what of the outside at all
     "duckdb": {"store"},
     "obstore": {"store"},
     "defusedxml": {"formats"},
+    "mujoco": {"compose"},
+    "coacd": {"compose"},
     "trimesh": {"assets", "compose", "meshes"},
 }
 
@@ -125,6 +127,9 @@ HEAVY = {
     "duckdb",
     "obstore",
     "defusedxml",
+    "mujoco",
+    "coacd",
+    "matplotlib",
 }
 
 
