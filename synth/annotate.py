@@ -33,6 +33,7 @@ from synth.types import (
     Origin,
     Rle,
     Sample,
+    SampleInfo,
     Window,
     World,
 )
@@ -56,6 +57,7 @@ def annotate(world: World, frame: Frame, keypoint_tolerance: float = KEYPOINT_TO
         depth_m=frame.depth_m,
         normals=frame.normals,
         camera=world.camera,
+        attributes=world.attributes,
     )
 
 
@@ -69,7 +71,8 @@ def _draft_instance(camera: Camera, body: Body, category: Category, tolerance: f
     front = xyz[:, 2] > 0
     xy = np.zeros((len(keypoints), 2))
     xy[front] = project(camera, xyz[front])
-    before = _before_surface(camera, parts, xy, xyz[:, 2], tolerance * body.asset.diameter_m)
+    limit_m = tolerance * body.asset.diameter_m + np.array([k.below_m for k in keypoints], dtype=np.float64)
+    before = _before_surface(camera, parts, xy, xyz[:, 2], limit_m)
     return DraftInstance(
         category=category,
         asset=body.asset.name,
@@ -81,6 +84,7 @@ def _draft_instance(camera: Camera, body: Body, category: Category, tolerance: f
         keypoint_xyz_m=xyz,
         camera_from_object=camera_from_object,
         box3d_object_m=body.asset.box_object_m,
+        attributes=body.attributes,
     )
 
 
@@ -192,8 +196,8 @@ def _around(xy: F64, mask: Bool, reach: int) -> tuple[Index, Index, Bool]:
     return row, column, there & mask[row, column]
 
 
-def _before_surface(camera: Camera, parts: Sequence[Shown], xy: F64, z_m: F64, tolerance_m: float) -> Bool:
-    """(k,) whether no surface of the body itself lies more than the tolerance in front of points at xy (k, 2) px and depth z_m (k,).
+def _before_surface(camera: Camera, parts: Sequence[Shown], xy: F64, z_m: F64, limit_m: F64) -> Bool:
+    """(k,) whether no surface of the body itself lies more than limit_m (k,) in front of points at xy (k, 2) px and depth z_m (k,).
 
     Taken from the triangles at the very point, not from the depth of pixels around it: at a grazing angle or beside a step that depth
     is another one. Whether another body hides the point is for the mask to say, which stages may still change.
@@ -209,7 +213,7 @@ def _before_surface(camera: Camera, parts: Sequence[Shown], xy: F64, z_m: F64, t
         covers = (((ab >= 0) & (bc >= 0) & (ca >= 0)) | ((ab <= 0) & (bc <= 0) & (ca <= 0))) & (ab + bc + ca != 0)
         point, face = point[covers], part.face[triangle[covers]]
         weights, there_m = part.surface(face, rays(camera, xy[point]))
-        before[point[part.kept_by_alpha(face, weights) & (there_m < z_m[point] - tolerance_m)]] = False
+        before[point[part.kept_by_alpha(face, weights) & (there_m < z_m[point] - limit_m[point])]] = False
     return before
 
 
@@ -235,6 +239,7 @@ def finish(draft: Draft, categories: Sequence[Category], origin: Origin | None =
         camera=draft.camera,
         origin=origin,
         key=key,
+        info=SampleInfo(attributes=draft.attributes),
     )
 
 
@@ -268,6 +273,7 @@ def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
         camera_from_object=item.camera_from_object,
         box3d_object_m=item.box3d_object_m,
         asset=item.asset,
+        attributes=item.attributes,
     )
 
 

@@ -10,6 +10,7 @@ Everything here is frozen and checks itself when made. Holders of arrays compare
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,19 @@ def _triple(value: Sequence[float], what: str) -> Xyz:
     if len(triple) != 3 or not all(map(math.isfinite, triple)):
         raise ConfigError(f"{what} must be three finite numbers, got {value}")
     return triple
+
+
+def _json_values(value: Mapping[str, Any] | None, what: str) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{what} must be JSON values by name: {error}") from error
+    for name in value:
+        if not isinstance(name, str):
+            raise ConfigError(f"{what} must be JSON values by name, got the name {name!r}")
+    return dict(value)
 
 
 def _rigid(value: Any, what: str) -> F64:
@@ -110,14 +124,18 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Keypoint:
-    """A named point of an asset. `inside`: it lies in the body, as a joint does, so depth does not decide whether it is seen."""
+    """A named point of an asset. `inside`: it lies in the body, so depth does not decide whether it is seen. below_m: it lies so far below
+    the surface, as the joint of a limb does: what is nearer than that in front of it is its own limb, what is farther hides it."""
 
     name: str
     xyz_object_m: Xyz
     inside: bool = False
+    below_m: float = 0.0
 
     def __post_init__(self) -> None:
         _replace(self, xyz_object_m=_triple(self.xyz_object_m, f"keypoint '{self.name}': xyz_object_m"))
+        if not 0 <= self.below_m < math.inf:
+            raise ConfigError(f"keypoint '{self.name}': below_m must be a length from 0, got {self.below_m}")
 
 
 # --- 3D ---------------------------------------------------------------------------------------------------------------
@@ -236,17 +254,23 @@ class Asset:
 class Body:
     """An asset somewhere in the world. Without a category it is a prop: it hides others and has no label.
 
-    materials, if given, replace the asset's, one per mesh.
+    materials, if given, replace the asset's, one per mesh. attributes: what the scene says of it beyond geometry, as JSON values by name
+    (a body zone, a pose's name); its instance has them as they are, whatever stages do to the picture.
     """
 
     asset: Asset
     world_from_object: F64
     category: Category | None = None
     materials: tuple[Material, ...] | None = None
+    attributes: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         where = f"body '{self.asset.name}'"
-        _replace(self, world_from_object=_rigid(self.world_from_object, f"{where}: world_from_object"))
+        _replace(
+            self,
+            world_from_object=_rigid(self.world_from_object, f"{where}: world_from_object"),
+            attributes=_json_values(self.attributes, f"{where}: attributes"),
+        )
         if self.materials is not None and len(self.materials) != len(self.asset.meshes):
             raise ConfigError(f"{where}: {len(self.materials)} materials for {len(self.asset.meshes)} meshes")
         missing = set(self.category.keypoints if self.category else ()) - {k.name for k in self.asset.keypoints}
@@ -410,16 +434,18 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """A 3D scene, ready to render. exposure scales linear radiance before it is encoded as sRGB."""
+    """A 3D scene, ready to render. exposure scales linear radiance before it is encoded as sRGB. attributes: what the scene says of the
+    picture as a whole, as JSON values by name (the view, a measure); they become the attributes of the sample's info."""
 
     camera: Camera
     bodies: tuple[Body, ...]
     lights: tuple[Light, ...] = ()
     environment: Environment = field(default_factory=Environment)
     exposure: float = 1.0
+    attributes: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _replace(self, bodies=tuple(self.bodies), lights=tuple(self.lights))
+        _replace(self, bodies=tuple(self.bodies), lights=tuple(self.lights), attributes=_json_values(self.attributes, "World: attributes"))
         if not self.exposure > 0:
             raise ConfigError(f"World: exposure must be above 0, got {self.exposure}")
 
@@ -588,12 +614,13 @@ class DraftInstance:
     keypoint_xyz_m: F64 | None = None
     camera_from_object: F64 | None = None
     box3d_object_m: tuple[F64, F64] | None = None
+    attributes: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
     """What stages move: picture, maps, silhouettes, points. No boxes yet. instance (h, w): i + 1 where instances[i] shows.
-    camera is None once a warp has been applied that no K describes."""
+    camera is None once a warp has been applied that no K describes. attributes: of the picture as a whole."""
 
     image: U8
     instance: I32
@@ -601,6 +628,7 @@ class Draft:
     depth_m: F32 | None = None
     normals: F32 | None = None
     camera: Camera | None = None
+    attributes: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from synth.annotate import annotate, finish, mask_corners
+from synth.errors import ConfigError
 from synth.geometry import least_area_rectangle, look_at, pixel_centers, project, rays, transform
 from synth.render.flat import FlatSpec
 from synth.types import (
@@ -164,6 +165,31 @@ def test_inside_keypoint_needs_no_depth() -> None:
     instance = only(World(seen, (Body(outside, at(0, 0, 0), SPHERE),)))
     assert instance.keypoints is not None
     assert instance.keypoints.v.tolist() == [1]
+
+
+@pytest.mark.parametrize(("below_m", "v"), [(0.0, 1), (0.08, 1), (0.1, 2)])
+def test_a_joint_is_hidden_by_what_is_farther_in_front_than_its_limb_is_thick(below_m: float, v: int) -> None:
+    """The middle of a ball of radius 0.1 m lies 0.1 m below its surface; the tolerance is 3 mm here."""
+    joint = Asset("sphere", sphere(0.1).meshes, (Keypoint("middle", (0, 0, 0), below_m=below_m),))
+    instance = only(World(camera(), (Body(joint, at(0, 0, 0), SPHERE),)))
+    assert instance.keypoints is not None
+    assert instance.keypoints.v.tolist() == [v]
+    with pytest.raises(ConfigError, match="keypoint 'knee': below_m must be a length from 0, got -1"):
+        Keypoint("knee", (0, 0, 0), below_m=-1)
+
+
+def test_what_a_scene_says_of_bodies_and_picture_comes_out_as_it_is() -> None:
+    told = {"zone": "left_thigh", "track": 3}
+    bodies = (Body(sphere(), at(0, 0, 0), SPHERE, attributes=told), Body(box(), at(0, 0.3, 0)), Body(box(), at(0, -0.3, 0), BOX))
+    made = sample_of(World(camera(), bodies, attributes={"view": "front"}))
+    assert [instance.attributes for instance in made.instances] == [told, None]
+    assert made.info.attributes == {"view": "front"}
+    assert sample_of(World(camera(), bodies)).info.attributes is None
+    told["zone"] = "changed later"
+    assert bodies[0].attributes == {"zone": "left_thigh", "track": 3}
+    for wrong in ({"mask": np.zeros(3)}, {"share": math.nan}, {3: "three"}):
+        with pytest.raises(ConfigError, match="body 'sphere': attributes must be JSON values by name"):
+            Body(sphere(), at(0, 0, 0), SPHERE, attributes=wrong)  # type: ignore[arg-type]
 
 
 def test_near_plane_cuts_the_silhouette() -> None:
