@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,17 +12,16 @@ import numpy as np
 
 from synth.assets import load_asset, load_photo, read_info
 from synth.compose.cameras import CameraRig
-from synth.compose.lights import Lights
+from synth.compose.lights import LightRig, Lights
+from synth.compose.materials import Paint, Variation, tinted
 from synth.compose.placement import Area, Rest, scatter, stable_poses
-from synth.errors import ConfigError, SceneError
-from synth.geometry import project, transform
+from synth.errors import ConfigError
+from synth.geometry import transform
 from synth.rand import Choice, Integers, Random, Stream, Uniform, check_range, draw, support
-from synth.types import F64, Asset, Body, Camera, Category, Material, World
+from synth.types import Asset, Body, Category, Material, World
 from synth_scenes import furniture
 from synth_scenes.library import find, sources
 from synth_scenes.surroundings import Surroundings
-
-_CAMERA_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Table:
         asset = furniture.table(*sizes, is_round, float(draw(self.tile_m, rng, "tile_m")))
         texture = load_photo(find("texture", draw(Choice(self.textures), rng, "texture")))
         roughness = float(draw(self.roughness, rng, "roughness"))
-        top = Material(_tinted((1, 1, 1, 1), draw(self.tint, rng, "tint"), rng), texture, roughness=roughness)
+        top = tinted(Material(base_color_texture=texture, roughness=roughness), draw(self.tint, rng, "tint"), rng)
         legs = replace(top, base_color=(*(0.6 * c for c in top.base_color[:3]), 1.0))  # type: ignore[arg-type]
         return Body(asset, np.eye(4), materials=(top, legs)), is_round
 
@@ -117,7 +115,7 @@ class Tabletop:
     exposure: Random[float] = Uniform(0.8, 1.2)
     table: Table = field(default_factory=Table)
     surroundings: Surroundings = field(default_factory=Surroundings)
-    lights: Lights = field(default_factory=Lights)
+    lights: LightRig = field(default_factory=Lights)
 
     def __post_init__(self) -> None:
         for name in ("kinds", "distractor_kinds"):
@@ -183,26 +181,22 @@ class Tabletop:
         rests, names = [thing.rest for thing in things], [thing.asset.name for thing in things]
         poses = scatter(rests, names, area, rng.child("places"), clearance_m=self.clearance_m)
         bodies = [Body(thing.asset, pose, thing.category, thing.materials) for thing, pose in zip(things, poses, strict=True)]
+        middles = [transform(body.world_from_object, body.asset.box_object_m[:1]) for body in bodies[: len(objects)]]
+        in_view = draw(self.in_view, rng.child("camera"), "in_view")
+        camera = self.camera.draw_seeing(rng.child("camera"), middles, bodies, in_view=in_view, above_m=0.02)
         environment, brightest_rad = self.surroundings.draw(rng.child("surroundings"))
         return World(
-            self._camera(bodies, len(objects), rng.child("camera")),
+            camera,
             (*bodies, table),
-            self.lights.draw(rng.child("lights"), brightest_rad),
+            self.lights.draw(rng.child("lights"), brightest_rad, camera),
             environment,
             float(draw(self.exposure, rng, "exposure")),
         )
 
     def _object(self, rng: Stream) -> _Thing:
         asset, category = _load(draw(Choice(self.kinds), rng, "kind"))
-        change, tint = float(draw(self.roughness_change, rng, "roughness_change")), float(draw(self.tint, rng, "tint"))
-        materials = tuple(
-            replace(
-                mesh.material,
-                base_color=_tinted(mesh.material.base_color, tint, rng),
-                roughness=min(1.0, max(0.05, mesh.material.roughness + change)),
-            )
-            for mesh in asset.meshes
-        )
+        variation = Variation(self.tint, roughness_change=self.roughness_change)
+        materials = variation.draw([mesh.material for mesh in asset.meshes], rng)
         return _Thing(asset, self._rest(asset, rng), category, materials)
 
     def _distractor(self, rng: Stream) -> _Thing:
@@ -211,10 +205,7 @@ class Tabletop:
             asset = _load(kind)[0]
             return _Thing(asset, self._rest(asset, rng))
         asset = furniture.prop(kind, max(1, round(draw(self.prop_size_m, rng, "prop_size_m") * 200)) * 5)
-        hue, saturation, value, roughness = rng.child("material").uniform((0, 0.1, 0.15, 0.25), (1, 0.8, 0.85, 0.9))
-        red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-        paint = Material((red**2.2, green**2.2, blue**2.2, 1.0), roughness=float(roughness))
-        return _Thing(asset, self._rest(asset, rng), materials=(paint,))
+        return _Thing(asset, self._rest(asset, rng), materials=(Paint().draw(rng.child("material")),))
 
     def _rest(self, asset: Asset, rng: Stream) -> Rest:
         rests = stable_poses(asset)
@@ -223,39 +214,8 @@ class Tabletop:
             return stands
         return rests[int(rng.child("rest").choice(len(rests), p=[rest.probability for rest in rests]))]
 
-    def _camera(self, bodies: Sequence[Body], objects: int, rng: Stream) -> Camera:
-        """One that sees enough of the objects, the first of bodies."""
-        centers = np.array([transform(body.world_from_object, body.asset.box_object_m[0]) for body in bodies]).reshape(-1, 3)
-        radii = np.array([body.asset.diameter_m / 2 for body in bodies])
-        middles = centers[:objects]
-        target = middles.mean(0) if objects else np.zeros(3)
-        in_view = draw(self.in_view, rng, "in_view")
-        for attempt in range(_CAMERA_TRIES):
-            camera = self.camera.draw(rng.child(attempt), target)
-            eye = camera.world_from_camera[:3, 3]
-            if eye[2] < 0.02 or (np.linalg.norm(eye - centers, axis=1) < radii + camera.near_m).any():
-                continue  # below the table or in a body
-            if _seen(camera, middles) >= in_view * objects:
-                return camera
-        raise SceneError(
-            f"no camera in {_CAMERA_TRIES} tries sees {in_view:.0%} of {objects} objects from outside them and above the table; "
-            "widen camera.fov_rad or camera.distance_m, or lower in_view"
-        )
-
 
 @lru_cache(maxsize=128)
 def _load(kind: str) -> tuple[Asset, Category | None]:
     path = find("object", kind)
     return load_asset(path), read_info(path).category
-
-
-def _seen(camera: Camera, points_world_m: F64) -> int:
-    points = transform(camera.camera_from_world, points_world_m)
-    points = points[points[:, 2] > camera.near_m]
-    xy = project(camera, points)
-    return int(((xy >= 0) & (xy < (camera.width, camera.height))).all(axis=1).sum())
-
-
-def _tinted(color: tuple[float, float, float, float], tint: float, rng: Stream) -> tuple[float, float, float, float]:
-    red, green, blue = (float(c * k) for c, k in zip(color[:3], 1 - tint * rng.child("tint_rgb").uniform(size=3), strict=True))
-    return red, green, blue, color[3]
