@@ -68,3 +68,15 @@ def known_names(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, options, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"
     return f"no {what} '{name}'{hint} known: {', '.join(options) or 'none'}"
+
+
+def raised_at(error: BaseException, package: str) -> str:
+    """Where in a package an error arose, innermost: "file, line 7"; "" if nowhere in it."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    found, step = "", error.__traceback__
+    while step is not None:
+        if str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+            found = f"{step.tb_frame.f_code.co_filename}, line {step.tb_lineno}"
+        step = step.tb_next
+    return found

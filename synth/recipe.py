@@ -14,7 +14,7 @@ from pathlib import Path
 from synth.annotate import KEYPOINT_TOLERANCE, annotate, finish
 from synth.collage import CollageRenderer, CollageSpec
 from synth.digest import digest_of
-from synth.errors import ConfigError, LabelError, SceneError, SynthError
+from synth.errors import ConfigError, LabelError, SceneError, SynthError, raised_at
 from synth.protocols import Renderer, RendererSpec, Scene, Stage
 from synth.rand import rng_for
 from synth.record import Output
@@ -100,6 +100,12 @@ class Generator:
             self._renderer = self.recipe.renderer.open()
         return self._renderer
 
+    def of(self, recipe: Recipe) -> Generator:
+        """A generator of another recipe that draws with this one's open renderer, since a process has one; this one closes it."""
+        made = Generator(recipe)
+        made._renderer = self.renderer
+        return made
+
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`, from 0; there is no last one."""
         recipe, renderer, index = self.recipe, self.renderer, operator.index(index)
@@ -109,7 +115,10 @@ class Generator:
             draft = self._draft(index)
             return finish(draft, recipe.scene.categories, self._origin(renderer, index), recipe.key(index))
         except Exception as error:  # a plugin may raise anything; whatever it is, the user needs its coordinates
-            what = str(error) if isinstance(error, SynthError) else f"{type(error).__name__}: {error}"
+            what = str(error)
+            if not isinstance(error, SynthError):
+                place = raised_at(error, type(recipe.scene).__module__.partition(".")[0])
+                what = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
             raise SceneError(f"sample {index} (scene {recipe.name}, seed {recipe.seed}): {what}") from error
 
     def __iter__(self) -> Iterator[Sample]:

@@ -17,6 +17,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
         f"generate scene=tabletop n=1000 seed=7 store={STORE}   (Hydra: overrides, -m sweeps, --cfg job)",
         "Compose, render, label and commit samples.",
     ),
+    "scenes": (
+        "scenes:scenes",
+        "scenes list | check NAME | preview NAME --out grid.png | new NAME [DIR]",
+        "List scenes, check one, draw what its parameters do, begin one of your own.",
+    ),
     "import": (
         "exchange:import_",
         "import coco ann.json --images DIR --name shop --split train",

@@ -1,0 +1,317 @@
+"""Checks for those who write scenes: what must hold of any scene, each finding with where it lies and how to mend it.
+
+`check_scene` is what `synth scenes check NAME` runs; in a test of a plugin's own:
+
+    assert not wrong(check_scene(Bottle()))
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synth.content import Contents
+from synth.digest import label_digest
+from synth.errors import SynthError, known_names, raised_at
+from synth.parameters import parameters, replaced, variants
+from synth.protocols import RendererSpec, Scene
+from synth.rand import rng_for
+from synth.recipe import Generator, Recipe
+from synth.render.flat import FlatSpec
+from synth.types import Category, Instance, Sample
+
+_IN_FRAME = 0.5  # share of the labelled bodies of which something should be in the frame
+_SHOWING = 0.5  # share of the pictures that should show something labelled
+_MAKEABLE = "every sample must be makeable: widen what it draws from, or try more places"
+_NEIGHBOUR_WORLDS = 3
+_TOLD_KEYPOINTS = 8  # instances well in view after which a keypoint that was never seen is told
+
+
+@dataclass(frozen=True)
+class Finding:
+    """what is so, where, and how to mend it. wrong: it has to be mended; otherwise it is told for the author to judge."""
+
+    what: str
+    where: str
+    mend: str = ""
+    wrong: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
+
+
+def wrong(findings: Iterable[Finding]) -> list[str]:
+    """The findings that have to be mended, as texts."""
+    return [str(finding) for finding in findings if finding.wrong]
+
+
+def check_scene(
+    scene: Scene,
+    *,
+    renderer: RendererSpec | None = None,
+    samples: int = 8,
+    worlds: int = 32,
+    seed: int = 0,
+    name: str = "scene",
+    without_effect: Sequence[str] = (),
+) -> list[Finding]:
+    """What is wrong with a scene, and what its author should know.
+
+    samples: how many pictures are made, by `renderer` (the flat one by default), to look at labels. worlds: in how many worlds at most an
+    effect of each parameter is looked for. without_effect: parameters that may have none here, such as a limit that is never met.
+    """
+    spec = renderer or FlatSpec()
+    findings = list(_as_a_part(scene))
+    if wrong(findings):
+        return findings
+    contents = Contents()
+    try:
+        findings += _pure(scene, seed)
+        findings += _pictures(scene, spec, samples, seed, name)
+        findings += _effects(scene, worlds, seed, contents, without_effect)
+    except Exception as error:  # a plugin may raise anything
+        findings.append(Finding(_told(error, scene), f"scene {name}", _MAKEABLE))
+    return findings
+
+
+def _told(error: Exception, scene: object) -> str:
+    if isinstance(error, SynthError):
+        return str(error)
+    place = raised_at(error, type(scene).__module__.partition(".")[0])
+    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+
+
+# --- as a part of a recipe --------------------------------------------------------------------------------------------
+
+
+def _as_a_part(scene: Any) -> Iterator[Finding]:
+    """A scene travels to workers and into a digest."""
+    kind = type(scene).__name__
+    if not isinstance(scene, Scene):
+        yield Finding("is no Scene", kind, "it needs a property `categories` and a method `compose(rng)` (synth.protocols)")
+        return
+    if not getattr(getattr(scene, "__dataclass_params__", None), "frozen", False):
+        yield Finding("is no frozen dataclass", kind, "write @dataclass(frozen=True) above it: a recipe is a value")
+        return
+    try:
+        digest, copy = Recipe(scene, FlatSpec()).digest, pickle.loads(pickle.dumps(scene))
+        if Recipe(copy, FlatSpec()).digest != digest:
+            yield Finding("a pickled copy is another recipe", kind, "keep in its fields nothing that a copy changes")
+    except SynthError as error:
+        yield Finding(str(error), kind, "fields may hold numbers, texts, tuples, arrays, paths, distributions and frozen dataclasses")
+    except Exception as error:
+        mend = "workers get it by pickle: define the class at the top of a module, and keep no function or open file in a field"
+        yield Finding(f"cannot be pickled: {_told(error, scene)}", kind, mend)
+    missing = [str(path) for path in getattr(scene, "sources", {}) if not path.is_file()]
+    if missing:
+        yield Finding(f"names files that are not there: {', '.join(missing)}", f"{kind}.sources", "ship them, or take them out")
+
+
+# --- purity -----------------------------------------------------------------------------------------------------------
+
+
+def _pure(scene: Scene, seed: int) -> Iterator[Finding]:
+    """Equal streams give equal worlds, in any order, from any copy, and nothing global is touched."""
+    where = f"{type(scene).__name__}.compose"
+    fresh: Scene = pickle.loads(pickle.dumps(scene))  # before anything was composed
+    before = _global_state()
+    # Without memory of what an array held: a world that changes a shared one would go unseen.
+    first = {index: Contents(memory_bytes=0).digest(_made(scene, seed, index)) for index in (0, 1, 2)}
+    if _global_state() != before:
+        mend = "draw from rng.child('name') only, or hand a seed drawn from it to the library that needs one"
+        yield Finding("draws from the global generators of random or numpy", where, mend)
+    for how, again in (("in another order", scene), ("by a copy of the scene", fresh)):
+        for index in (2, 0, 1):
+            if Contents(memory_bytes=0).digest(_made(again, seed, index)) != first[index]:
+                mend = (
+                    "draw from rng.child('name') only; keep nothing between calls, change no shared array or asset, and walk through no set"
+                )
+                yield Finding(f"sample {index} is another world when it is composed again {how}", where, mend)
+                return
+    if len(set(first.values())) == 1:
+        yield Finding("all samples are the same world", where, "draw its parameters: draw(self.height_m, rng, 'height_m')")
+
+
+def _global_state() -> tuple[Any, ...]:
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002  # to see that nobody used it
+    return random.getstate(), kind, np.asarray(keys).tobytes(), *rest
+
+
+def _made(scene: Scene, seed: int, index: int) -> Any:
+    return scene.compose(rng_for(seed, index, "scene"))
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def _pictures(scene: Scene, spec: RendererSpec, samples: int, seed: int, name: str) -> Iterator[Finding]:
+    where = f"scene {name}"
+    made: list[Sample] = []
+    with Generator(Recipe(scene, spec, seed=seed, name=name)) as generator:
+        _ = generator.renderer
+        begin, failed = time.perf_counter(), []
+        for index in range(samples):
+            try:
+                made.append(generator[index])
+            except SynthError as error:
+                failed.append(str(error))
+        seconds = (time.perf_counter() - begin) / max(samples, 1)
+        if failed:
+            yield Finding(f"{len(failed)} of {samples} samples failed: {failed[0]}", where, _MAKEABLE)
+        if made and label_digest(generator[0]) != label_digest(made[0]):
+            yield Finding("sample 0 has other labels when it is made again", where, "compose must be pure: see above")
+        yield Finding(f"{seconds:.2f} s a sample of {_size(made)} with {generator.renderer.name.split()[0]}", where, wrong=False)
+    for i, sample in enumerate(made):
+        for j, instance in enumerate(sample.instances):
+            if fault := next(_faults(sample, instance), None):
+                yield Finding(
+                    fault, f"sample {i}, instance {j} ('{instance.category}')", "report it: synth derives labels from the geometry"
+                )
+    instances = [instance for sample in made for instance in sample.instances]
+    yield from _seen_enough(made, instances, where)
+    yield from _keypoints_seen(scene.categories, instances)
+
+
+def _size(made: Sequence[Sample]) -> str:
+    return "x".join(map(str, made[0].size)) if made else "no size"
+
+
+def _seen_enough(made: Sequence[Sample], instances: Sequence[Instance], where: str) -> Iterator[Finding]:
+    if not made:
+        return
+    if not instances:
+        yield Finding("no picture has a label", where, "give bodies that are to be found a category: Body(asset, pose, category)")
+        return
+    showing = sum(any(instance.area_px for instance in sample.instances) for sample in made)
+    if showing < _SHOWING * len(made):
+        mend = "aim the camera at what is labelled, and let less stand before it"
+        yield Finding(f"only {showing} of {len(made)} pictures show something labelled", where, mend)
+    inside = sum((instance.truncated_fraction or 0.0) < 1 for instance in instances)
+    if inside < _IN_FRAME * len(instances):
+        mend = "aim the camera at the bodies, take it farther away, or place them closer together"
+        yield Finding(f"only {inside} of {len(instances)} labelled bodies are in the frame at all", where, mend)
+    tiny = sum(0 < (instance.area_px or 0) < 16 for instance in instances)
+    if 2 * tiny > len(instances):
+        mend = "lengths are metres; take the camera nearer"
+        yield Finding(f"{tiny} of {len(instances)} labelled bodies show less than 16 pixels", where, mend)
+
+
+def _faults(sample: Sample, instance: Instance) -> Iterator[str]:
+    """What contradicts the definitions of docs/labels.md."""
+    width, height = sample.size
+    known = {category.name: category for category in sample.categories}
+    area = 0 if instance.mask is None else int(instance.mask.decode().sum())
+    if instance.area_px != area:
+        yield f"area_px is {instance.area_px}, its mask has {area} pixels"
+    if (instance.box_xyxy is None) != (area == 0):
+        yield f"has {area} pixels and box {instance.box_xyxy}"
+    if instance.box_xyxy is not None:
+        x0, y0, x1, y1 = instance.box_xyxy
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            yield f"box {instance.box_xyxy} is not within the frame of {width}x{height}"
+    for what in ("visible_fraction", "truncated_fraction"):
+        value = getattr(instance, what)
+        if value is None or not 0 <= value <= 1:
+            yield f"{what} is {value}, not in [0, 1]"
+    if instance.camera_from_object is not None:
+        rotation = instance.camera_from_object[:3, :3]
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5):
+            yield "its pose is not rigid"
+    points = instance.keypoints
+    names = known[instance.category].keypoints if instance.category in known else ()
+    if len(names) != (0 if points is None else len(points.v)):
+        yield f"its category has {len(names)} keypoints, it has {0 if points is None else len(points.v)}"
+    if points is not None:
+        inside = np.asarray((points.xy >= 0) & (points.xy < (width, height))).all(axis=1)
+        if not (np.isin(points.v, (0, 1, 2)).all() and bool(np.all(inside | (points.v == 0))) and (points.xy[points.v == 0] == 0).all()):
+            yield f"keypoints {points.xy.tolist()} with v {points.v.tolist()}: v > 0 must lie in the frame, v = 0 at (0, 0)"
+        if (points.v == 2).any() and not area:
+            yield "keypoints are seen where no pixel shows it"
+
+
+def _keypoints_seen(categories: Sequence[Category], instances: Sequence[Instance]) -> Iterator[Finding]:
+    for category in categories:
+        shown = [i for i in instances if i.category == category.name and (i.visible_fraction or 0) > 0.5 and i.keypoints is not None]
+        if not any(i.category == category.name for i in instances):
+            yield Finding("was in no picture", f"category '{category.name}'", wrong=False)
+        if len(shown) < _TOLD_KEYPOINTS:
+            continue
+        seen = Counter(name for i in shown if i.keypoints for name, v in zip(category.keypoints, i.keypoints.v, strict=True) if v == 2)
+        for name in category.keypoints:
+            if not seen[name]:
+                mend = "put it on the surface, or say how deep it lies: below_m, or inside"
+                where = f"category '{category.name}', keypoint '{name}'"
+                yield Finding(f"was never seen on {len(shown)} bodies in plain view", where, mend, wrong=False)
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+def _effects(scene: Scene, worlds: int, seed: int, contents: Contents, without_effect: Sequence[str]) -> Iterator[Finding]:
+    """Whether some world is another one when a parameter has another value, as the scene is or with one of its neighbours varied."""
+    found = {parameter.path: parameter for parameter in parameters(scene)}
+    for path in without_effect:
+        if path not in found:
+            yield Finding(known_names("parameter", path, found), "without_effect", "take it out")
+    worlds_of = _Worlds(scene, seed, contents)
+    untried: list[str] = []
+    for path, parameter in found.items():
+        if path in without_effect:
+            continue
+        others = list(_others(scene, path, parameter.value, 2))
+        if not others:
+            untried.append(path)
+        elif not worlds_of.differ(others, worlds) and not any(
+            _Worlds(varied, seed, contents).differ(list(_others(varied, path, parameter.value, 1)), _NEIGHBOUR_WORLDS)
+            for neighbour in found.values()
+            if neighbour.path != path and neighbour.path.rpartition(".")[0] == path.rpartition(".")[0]
+            for varied in _others(scene, neighbour.path, neighbour.value, 2)
+        ):
+            mend = f"use draw(self.{path}, rng, ...), or take it out; if it acts only under other values, name it in without_effect"
+            yield Finding(f"has no effect in {worlds} worlds", f"parameter {path}", mend)
+    if untried:
+        yield Finding("not tried, only their author can vary them", f"parameters {', '.join(untried)}", wrong=False)
+
+
+def _others(scene: Scene, path: str, value: Any, limit: int) -> Iterator[Scene]:
+    """The scene with at most `limit` other values there."""
+    made = 0
+    for other in variants(value):
+        try:
+            one = replaced(scene, path, other)
+        except (SynthError, TypeError, ValueError):  # a value that it does not take says nothing
+            continue
+        yield one
+        made += 1
+        if made == limit:
+            break
+
+
+class _Worlds:
+    """Worlds of a scene by index, made when they are needed."""
+
+    def __init__(self, scene: Scene, seed: int, contents: Contents) -> None:
+        self._scene, self._seed, self._contents = scene, seed, contents
+        self._known: dict[int, str] = {}
+
+    def differ(self, others: Sequence[Scene], worlds: int) -> bool:
+        """Whether one of the first `worlds` worlds is another one in one of the other scenes."""
+        for index in range(worlds):
+            if index not in self._known:
+                self._known[index] = self._digest(self._scene, index)
+            if any(self._digest(other, index) != self._known[index] for other in others):
+                return True
+        return False
+
+    def _digest(self, scene: Scene, index: int) -> str:
+        try:
+            return self._contents.digest(_made(scene, self._seed, index))
+        except SynthError as error:  # a value for which there is no world has an effect too
+            return str(error)
