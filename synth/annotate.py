@@ -259,7 +259,7 @@ def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
     inside_px = int(in_frame.sum())
     rle = _encoded(part, x0, y0, width, height)
     outline = item.outline_xy
-    return Instance(
+    instance = Instance(
         category=item.category.name,
         mask=rle,
         mask_full=rle if inside_px == area else _encoded(in_frame, x0, y0, width, height),
@@ -275,6 +275,7 @@ def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
         asset=item.asset,
         attributes=item.attributes,
     )
+    return replace(instance, **dict.fromkeys(item.absent)) if item.absent else instance
 
 
 def _part(silhouette: Window, mask_xy: F64, width: int, height: int) -> tuple[int, int, int, int]:

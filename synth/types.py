@@ -601,7 +601,8 @@ class DraftInstance:
 
     silhouette: all it would cover alone, out of frame too. outline_xy (n, 2): points whose box is the box of the whole silhouette.
     keypoint_xy (k, 2); keypoint_front (k,): in front of the camera; keypoint_surface (k,): not hidden by the object itself;
-    keypoint_xyz_m (k, 3) camera frame. box3d: centre and size (3,) in the object frame, metres.
+    keypoint_xyz_m (k, 3) camera frame. box3d: centre and size (3,) in the object frame, metres. absent: fields of Instance that nobody
+    knows, such as the whole mask of an object cut from a photo; they end as None.
     """
 
     category: Category
@@ -615,6 +616,7 @@ class DraftInstance:
     camera_from_object: F64 | None = None
     box3d_object_m: tuple[F64, F64] | None = None
     attributes: Mapping[str, Any] | None = None
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
