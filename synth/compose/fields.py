@@ -49,7 +49,8 @@ def _spline(cells: int, size_px: int) -> F32:
     weights = np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6
     out = np.zeros((size_px, cells), np.float32)
     np.add.at(out, (np.arange(size_px)[:, None], (np.floor(at).astype(int)[:, None] + np.arange(-1, 3)) % cells), weights)
-    return out / np.sqrt((weights**2).sum(axis=1).mean(), dtype=np.float32)
+    out /= np.float32(np.sqrt((weights**2).sum(axis=1).mean()))
+    return out
 
 
 def cells(size_px: Size, rng: Stream, *, tile_m: float, cell_m: float, jitter: float = 0.9) -> tuple[I32, F32]:
