@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 import synth_scenes
 import yaml
+from docs_stages import grid, named, sheets
 from PIL import Image
 from synth_scenes.backdrops import cutouts_in
 from synth_scenes.tabletop import Tabletop
@@ -108,20 +108,6 @@ def shipped(name: str) -> Any:
     return build(values | {"width": 640, "height": 480})
 
 
-def grid(panels: Sequence[Any], columns: int, gap_px: int = 4) -> U8:
-    """Panels of one size, in rows."""
-    framed = [cv2.copyMakeBorder(panel, 0, gap_px, 0, gap_px, cv2.BORDER_CONSTANT, value=(24, 24, 24)) for panel in panels]
-    rows = [np.hstack(framed[i : i + columns]) for i in range(0, len(framed), columns)]
-    return np.asarray(np.vstack(rows), dtype=np.uint8)
-
-
-def named(panel: Any, text: str) -> Any:
-    """A panel with a line of text on a dark strip above it."""
-    out = cv2.copyMakeBorder(panel, 26, 0, 0, 0, cv2.BORDER_CONSTANT, value=(24, 24, 24))
-    cv2.putText(out, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (240, 240, 240), 1, cv2.LINE_AA)
-    return out
-
-
 BLENDS = {
     "none": Blend(),
     "feather, width_px 6": Blend("feather", 6),
@@ -194,6 +180,8 @@ def main() -> None:
         sheet = contact_sheet([generator[i] for i in range(12)], columns=4, cell_px=300)
         save(IMAGES / "tabletop.jpg", sheet)
         save(IMAGES / "collage_paste.jpg", pasted_panels(generator))
+        for name, stages in sheets(generator):
+            Image.fromarray(stages).save(IMAGES / f"{name}.jpg", quality=72)
         save(
             IMAGES / "labels.jpg",
             np.asarray(cv2.resize(label_panels(telling(generator)), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -275,7 +276,8 @@ def _instance(draft: Draft, item: DraftInstance, number: int) -> Instance:
         asset=item.asset,
         attributes=item.attributes,
     )
-    return replace(instance, **dict.fromkeys(item.absent)) if item.absent else instance
+    unknown: dict[str, Any] = dict.fromkeys(item.absent)
+    return replace(instance, **unknown) if unknown else instance
 
 
 def _part(silhouette: Window, mask_xy: F64, width: int, height: int) -> tuple[int, int, int, int]:
