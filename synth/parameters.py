@@ -81,13 +81,13 @@ def variants(value: Any) -> Iterator[Any]:
     """Other values that might take the place of `value`: the ends of a distribution, neighbours of a number, parts of a list. None for
     texts and for what is absent, which only their author can vary."""
     if isinstance(value, Distribution):
-        yield from sweep(value, 2)
+        yield from sweep(value, len(value.options) if isinstance(value, Choice) else 2)
     elif isinstance(value, bool):
         yield not value
     elif isinstance(value, int):
         yield from (v for v in (value + 1, 1, 0, value - 1, 2 * value) if v != value)
     elif isinstance(value, float):
-        yield from (v for v in (1.5 * value, 0.5 * value, value + 0.1, value - 0.1, 1.0, 0.0) if v != value)
+        yield from (v for v in (1.0, 0.0, 1.5 * value, 0.5 * value, value + 0.1, value - 0.1) if v != value)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for i, item in enumerate(value):
             yield from ((*value[:i], other, *value[i + 1 :]) for other in variants(item))

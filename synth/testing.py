@@ -30,7 +30,8 @@ from synth.types import Category, Instance, Sample
 _IN_FRAME = 0.5  # share of the labelled bodies of which something should be in the frame
 _SHOWING = 0.5  # share of the pictures that should show something labelled
 _MAKEABLE = "every sample must be makeable: widen what it draws from, or try more places"
-_NEIGHBOUR_WORLDS = 3
+_NEIGHBOUR_WORLDS = 2
+_OPTIONS = 5  # values of a neighbour that are tried
 _TOLD_KEYPOINTS = 8  # instances well in view after which a keypoint that was never seen is told
 
 
@@ -269,15 +270,21 @@ def _effects(scene: Scene, worlds: int, seed: int, contents: Contents, without_e
         if not others:
             untried.append(path)
         elif not worlds_of.differ(others, worlds) and not any(
-            _Worlds(varied, seed, contents).differ(list(_others(varied, path, parameter.value, 1)), _NEIGHBOUR_WORLDS)
-            for neighbour in found.values()
-            if neighbour.path != path and neighbour.path.rpartition(".")[0] == path.rpartition(".")[0]
-            for varied in _others(scene, neighbour.path, neighbour.value, 2)
+            _Worlds(varied, seed, contents).differ(list(_others(varied, path, parameter.value, 2)), _NEIGHBOUR_WORLDS)
+            for neighbour in _neighbours(path, found)
+            for varied in _others(scene, neighbour, found[neighbour].value, _OPTIONS)
         ):
             mend = f"use draw(self.{path}, rng, ...), or take it out; if it acts only under other values, name it in without_effect"
             yield Finding(f"has no effect in {worlds} worlds", f"parameter {path}", mend)
     if untried:
         yield Finding("not tried, only their author can vary them", f"parameters {', '.join(untried)}", wrong=False)
+
+
+def _neighbours(path: str, names: Iterable[str]) -> list[str]:
+    """The other parameters of the same part, those with the likest names first: what switches `shadow_blur` on may well be `shadow`."""
+    part = path.rpartition(".")[0]
+    beside = [name for name in names if name != path and name.rpartition(".")[0] == part]
+    return sorted(beside, key=lambda name: -sum(name.startswith(path[:end]) for end in range(len(path))))
 
 
 def _others(scene: Scene, path: str, value: Any, limit: int) -> Iterator[Scene]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -292,26 +290,3 @@ def test_no_gl_is_one_message_and_nothing_written(tmp_path: Path) -> None:
     assert "renderer=flat" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_every_shipped_yaml_composes_builds_and_generates() -> None:
-    """One option of each group after the other, on the flat renderer where it is not the renderer that is tried."""
-    from synth.config.launch import launch
-    from synth.config.searchpath import options
-    from synth.recipe import Generator
-
-    seen: list[str] = []
-
-    def task(config: dict[str, Any], choices: Any) -> Callable[[], int]:
-        from synth.config.build import build_recipe
-
-        sample = Generator(build_recipe(config, choices.groups["scene"]))[0]
-        assert sample.image.shape == (72, 96, 3)
-        seen.append(str(choices.groups))
-        return lambda: 0
-
-    for group in ("scene", "renderer", "augment"):
-        for option in options(group):
-            overrides = [f"{group}={option}", *(s for s in SMALL if not s.startswith(f"{group}="))]
-            assert launch("generate", overrides, task) == 0
-    assert len(seen) >= 4
