@@ -43,6 +43,7 @@ __all__ = [
     "Limits",
     "asset_files",
     "box_category",
+    "box_keypoints",
     "info_path",
     "load_asset",
     "load_hdri",
@@ -236,13 +237,14 @@ def _load(path: Path, limits: Limits) -> _Loaded:
             asset = Asset(info.name, meshes, info.keypoints or (), info.licence)
         if info.keypoints is None:
             centre, size = asset.box_object_m
-            asset = replace(asset, keypoints=_box_corners(centre, size))
+            asset = replace(asset, keypoints=box_keypoints(centre, size))
     except ConfigError as error:
         raise AssetError(f"{path}: {error}") from error
     return _Loaded(asset, beside)
 
 
-def _box_corners(centre: F64, size: F64) -> tuple[Keypoint, ...]:
+def box_keypoints(centre: F64, size: F64) -> tuple[Keypoint, ...]:
+    """The corners of a box, by centre and size (3,), in the order of BOX_CORNERS."""
     signs = {"left": -1, "right": 1, "front": -1, "back": 1, "bottom": -1, "top": 1}
     corners = []
     for name in BOX_CORNERS:
