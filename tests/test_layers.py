@@ -25,7 +25,7 @@ LAYERS = [
     {"augment", "collage", "formats", "render", "store"},
     {"recipe"},
     {"ingest", "mix", "reproduce", "run", "testing", "view"},
-    {"config", "preview"},
+    {"compare", "config", "preview"},
     {"doctor"},
     {"cli"},
 ]

@@ -39,6 +39,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
         "List samples, or print every label of one; --sheet draws them.",
     ),
     "diff": ("look:diff", "diff A B [--sheet OUT.png]", "Show what changed between two versions."),
+    "compare": (
+        "compare:compare",
+        "compare A B [--where-b SQL] [--out DIR]",
+        "Set synthetic samples beside real ones, and say what to change.",
+    ),
     "sql": ("look:sql", 'sql "select source, category, count(*) from instances group by all"', "Ask a version in SQL."),
     "branch": ("change:branch", "branch NAME [REF]", "Begin a branch; without a name, list them."),
     "tag": ("change:tag", "tag NAME [REF]", "Name a version for good; without a name, list the tags."),
