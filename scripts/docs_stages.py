@@ -71,7 +71,7 @@ COVERING: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("CoarseDropout", {"num_holes_range": [8, 8], "hole_height_range": [0.1, 0.2], "hole_width_range": [0.1, 0.2]}),
     ("Erasing", {"scale": [0.1, 0.1], "fill": "random_uniform"}),
     ("GridDropout", {"ratio": 0.4, "unit_size_range": [80, 81]}),
-    ("XYMasking", {"mask_x_length": [60, 80], "mask_y_length": [40, 60]}),
+    ("XYMasking", {"num_masks_x": 2, "num_masks_y": 1, "mask_x_length": 60, "mask_y_length": 50}),
     ("MaskDropout", {"max_objects": [2, 2]}),
     (
         "ConstrainedCoarseDropout",

@@ -43,6 +43,9 @@ from synth.warp import outline, through
 KEYPOINT_TOLERANCE = 0.015
 """A keypoint is hidden by its own object if a surface of it lies more than this share of the object's diameter in front, along z."""
 
+APPROXIMATE = "approximate"
+"""The attribute that lists an instance's labels that are not tight."""
+
 _COARSE_PX = 2048  # silhouettes wider than the kept window are counted on a canvas of this size
 
 

@@ -17,15 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from synth.annotate import box_of, finish, mask_corners
+from synth.annotate import APPROXIMATE, box_of, finish, mask_corners
 from synth.augment.objects import PICTURE
+from synth.errors import LabelError
 from synth.geometry import convex_hull, least_area_rectangle
 from synth.protocols import Stage
 from synth.rand import Stream
 from synth.types import F64, Bool, Category, Draft, DraftInstance, Instance, Keypoints, Obb, Rle, Sample, Window
 
-APPROXIMATE = "approximate"
-"""The attribute that lists an instance's labels that are not tight."""
 _EDGE_POINTS = 16  # a straight edge under a bent map: this many points
 _NOTHING = np.zeros((0, 2))
 
@@ -49,7 +48,8 @@ def augment(sample: Sample, stages: Mapping[str, Stage], rng: Stream) -> Sample:
     if added:
         number = np.where(draft.instance > 1 + kept, draft.instance - 1 - kept, 0).astype(np.int32)
         instances += finish(replace(draft, instance=number, instances=added), ()).instances
-        categories |= {item.category.name: item.category for item in added if item.category.name not in categories}
+        for item in added:
+            categories[item.category.name] = _same(categories.get(item.category.name), item.category)
     return replace(
         sample,
         image=draft.image,
@@ -60,6 +60,16 @@ def augment(sample: Sample, stages: Mapping[str, Stage], rng: Stream) -> Sample:
         camera=draft.camera,
         origin=None,
     )
+
+
+def _same(known: Category | None, added: Category) -> Category:
+    """The category that a sample has for an instance that was added. Raises LabelError if its keypoints are others."""
+    if known is not None and added.keypoints and added.keypoints != known.keypoints:
+        raise LabelError(
+            f"a stage added a '{added.name}' with keypoints {list(added.keypoints)}, where this sample's have {list(known.keypoints)}; "
+            "rename one of the categories, or leave it out"
+        )
+    return known or added
 
 
 # --- to a draft -------------------------------------------------------------------------------------------------------

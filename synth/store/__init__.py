@@ -10,5 +10,6 @@ from synth.store.history import Commit
 from synth.store.pins import Pin, open_pin, pull
 from synth.store.samples import Samples
 from synth.store.store import Store
+from synth.store.stored import Stored
 
-__all__ = ["Commit", "Output", "Pin", "Samples", "Store", "open_pin", "pull"]
+__all__ = ["Commit", "Output", "Pin", "Samples", "Store", "Stored", "open_pin", "pull"]

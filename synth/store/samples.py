@@ -17,7 +17,7 @@ from synth.errors import ConfigError, StoreError
 from synth.record import Map, Record, decode
 from synth.store.objects import Objects
 from synth.store.table import Table
-from synth.types import Sample
+from synth.types import Category, Sample
 
 _T = TypeVar("_T")
 _BATCH = 128  # pictures and maps that are read at once
@@ -99,6 +99,24 @@ class Samples(Sequence[Sample]):
             keys = data.to_table(columns=["key"])["key"].to_pylist()
         return keys if self._rows is None else [keys[row] for row in self._rows]
 
+    def columns(self, *names: str) -> Any:
+        """An arrow table of these columns (docs/store.md), in order; what an older schema lacks is null."""
+        import pyarrow as pa
+
+        from synth.store.schema import SCHEMA
+
+        data = self._table.at(self.version)
+        with self._table.errors("be read"):
+            table = data.to_table(columns=[name for name in names if name in data.schema.names])
+        for name in set(names) - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
+        return table if self._rows is None else table.take(self._rows)
+
+    def categories(self) -> list[tuple[Category, ...]]:
+        """What the samples declare, each list of categories once, in the order in which they come first."""
+        digests = dict.fromkeys(self.columns("categories")["categories"].to_pylist())
+        return [tuple(Category(**category) for category in self._objects.get(digest)) for digest in digests]
+
     def contents(self) -> dict[str, bytes | None]:
         """The sha256 of all that each is, by key; None where an older schema has kept none."""
         data = self._table.at(self.version)
@@ -109,6 +127,15 @@ class Samples(Sequence[Sample]):
         sums = table["content_sha256"].to_pylist() if len(columns) == 2 else [None] * len(keys)
         rows = range(len(keys)) if self._rows is None else self._rows.tolist()
         return {keys[row]: sums[row] for row in rows}
+
+    def licences(self) -> list[str]:
+        """The licences of their pictures, each once, as far as they are known."""
+        data = self._table.at(self.version)
+        if "licence" not in data.schema.names:
+            return []
+        with self._table.errors("be read"):
+            column = data.to_table(columns=["licence"])["licence"]
+        return sorted({licence for licence in (column if self._rows is None else column.take(self._rows)).to_pylist() if licence})
 
     def _worked(self, indices: Any, work: Callable[[Record], _T], ahead: float = _AHEAD) -> Iterator[_T]:
         """`work` of each sample, its pixels checked, in order: a few threads are at up to `ahead` pixels while the next are read."""
