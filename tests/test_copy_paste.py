@@ -98,7 +98,7 @@ def test_labels_that_were_given_are_kept_and_hidden_ones_counted() -> None:
         box_full_xyxy=(60.0, 20.0, 90.0, 30.0),
         visible_fraction=1 / 3,
         truncated_fraction=1 / 3,
-        keypoints=Keypoints(np.array([[62.0, 25.0], [75.0, 25.0]]), np.array([2, 1]), np.ones((2, 3))),
+        keypoints=Keypoints(np.array([[62.0, 25.0], [66.0, 25.0]]), np.array([2, 1]), np.ones((2, 3))),
         camera_from_object=np.eye(4),
         attributes={"chipped": True, "approximate": ["box_full_xyxy"]},
     )
@@ -110,12 +110,12 @@ def test_labels_that_were_given_are_kept_and_hidden_ones_counted() -> None:
     assert (added.obb, added.camera_from_object, added.asset) == (None, None, None)
     assert added.attributes == {"chipped": True}
     assert added.keypoints is not None
-    assert added.keypoints.xy.tolist() == [[62, 25], [75, 25]]
+    assert added.keypoints.xy.tolist() == [[62, 25], [66, 25]]
     assert added.keypoints.v.tolist() == [2, 1]
     assert added.keypoints.xyz_m is None
     flipped = pasted(BELOW, stage(source, mirror=1.0)).instances[1].keypoints
     assert flipped is not None
-    assert flipped.xy.tolist() == [[5, 25], [18, 25]], "left and right change places"
+    assert flipped.xy.tolist() == [[14, 25], [18, 25]], "left and right change places"
     assert flipped.v.tolist() == [1, 2]
 
     # A card over the left half of what shows of the cup: a sixth of it is left.
@@ -125,6 +125,13 @@ def test_labels_that_were_given_are_kept_and_hidden_ones_counted() -> None:
     assert covered.visible_fraction == pytest.approx(1 / 6)
     assert covered.keypoints is not None
     assert covered.keypoints.v.tolist() == [1, 1]
+
+
+def test_fractions_without_the_whole_mask_are_not_passed_on() -> None:
+    """What is behind the frame or another thing may show where it is pasted, or not: nobody can tell."""
+    cut = replace(ABOVE.instances[0], visible_fraction=0.5, truncated_fraction=0.0, box_full_xyxy=(10.0, 10.0, 90.0, 40.0))
+    added = pasted(BELOW, stage(photo(150, cut))).instances[1]
+    assert (added.visible_fraction, added.truncated_fraction, added.box_full_xyxy) == (None, None, None)
 
 
 def test_what_is_not_pasted() -> None:
