@@ -2,7 +2,8 @@
 
 `check_scene` is what `synth scenes check NAME` runs; in a test of a plugin's own:
 
-    assert not wrong(check_scene(Bottle()))
+    made = compose("scene=bottle", "renderer=flat")  # synth.config.composed
+    assert not wrong(check_scene(made.recipe.scene, must_act=made.parameters))
 """
 
 from __future__ import annotations
@@ -61,12 +62,13 @@ def check_scene(
     worlds: int = 32,
     seed: int = 0,
     name: str = "scene",
-    without_effect: Sequence[str] = (),
+    must_act: Sequence[str] | None = None,
 ) -> list[Finding]:
     """What is wrong with a scene, and what its author should know.
 
     samples: how many pictures are made, by `renderer` (the flat one by default), to look at labels. worlds: in how many worlds at most an
-    effect of each parameter is looked for. without_effect: parameters that may have none here, such as a limit that is never met.
+    effect of each parameter is looked for. must_act: the parameters that must have one, such as those that the scene's YAML names
+    (`synth.config.composed.compose(...).parameters`); without, all that it has, those of its parts too.
     """
     spec = renderer or FlatSpec()
     findings = list(_as_a_part(scene))
@@ -76,7 +78,7 @@ def check_scene(
     try:
         findings += _pure(scene, seed)
         findings += _pictures(scene, spec, samples, seed, name)
-        findings += _effects(scene, worlds, seed, contents, without_effect)
+        findings += _effects(scene, worlds, seed, contents, must_act)
     except Exception as error:  # a plugin may raise anything
         findings.append(Finding(_told(error, scene), f"scene {name}", _MAKEABLE))
     return findings
@@ -255,26 +257,24 @@ def _keypoints_seen(categories: Sequence[Category], instances: Sequence[Instance
 # --- parameters -------------------------------------------------------------------------------------------------------
 
 
-def _effects(scene: Scene, worlds: int, seed: int, contents: Contents, without_effect: Sequence[str]) -> Iterator[Finding]:
+def _effects(scene: Scene, worlds: int, seed: int, contents: Contents, must_act: Sequence[str] | None) -> Iterator[Finding]:
     """Whether some world is another one when a parameter has another value, as the scene is or with one of its neighbours varied."""
     found = {parameter.path: parameter for parameter in parameters(scene)}
-    for path in without_effect:
-        if path not in found:
-            yield Finding(known_names("parameter", path, found), "without_effect", "take it out")
     worlds_of = _Worlds(scene, seed, contents)
     untried: list[str] = []
-    for path, parameter in found.items():
-        if path in without_effect:
+    for path in found if must_act is None else must_act:
+        if path not in found:
+            yield Finding(known_names("parameter", path, found), "must_act", "take it out")
             continue
-        others = list(_others(scene, path, parameter.value, 2))
+        others = list(_others(scene, path, found[path].value, 2))
         if not others:
             untried.append(path)
         elif not worlds_of.differ(others, worlds) and not any(
-            _Worlds(varied, seed, contents).differ(list(_others(varied, path, parameter.value, 2)), _NEIGHBOUR_WORLDS)
+            _Worlds(varied, seed, contents).differ(list(_others(varied, path, found[path].value, 2)), _NEIGHBOUR_WORLDS)
             for neighbour in _neighbours(path, found)
             for varied in _others(scene, neighbour, found[neighbour].value, _OPTIONS)
         ):
-            mend = f"use draw(self.{path}, rng, ...), or take it out; if it acts only under other values, name it in without_effect"
+            mend = f"use draw(self.{path}, rng, ...), or take it out, if only other values would let it act"
             yield Finding(f"has no effect in {worlds} worlds", f"parameter {path}", mend)
     if untried:
         yield Finding("not tried, only their author can vary them", f"parameters {', '.join(untried)}", wrong=False)

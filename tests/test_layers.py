@@ -24,7 +24,7 @@ LAYERS = [
     {"compose", "cutting", "layout", "surfaces"},
     {"augment", "collage", "formats", "render", "store"},
     {"recipe"},
-    {"ingest", "mix", "reproduce", "run", "testing", "view"},
+    {"ingest", "mix", "reproduce", "run", "scaffold", "testing", "view"},
     {"compare", "config", "preview"},
     {"doctor"},
     {"cli"},

@@ -21,7 +21,7 @@ _OVERRIDES = "overrides as of synth generate: scene.objects=4 renderer=flat --co
 
 def scenes(arguments: Arguments) -> int:
     """synth scenes list | check NAME | preview NAME --out grid.png | new NAME [DIR]."""
-    words = {"list": list_, "check": check, "preview": preview}
+    words = {"list": list_, "check": check, "preview": preview, "new": new}
     if not arguments or arguments[0] in ("-h", "--help"):
         for word, command in words.items():
             print(f"  synth scenes {word:8} {(command.__doc__ or '').splitlines()[0]}")
@@ -53,12 +53,19 @@ def check(arguments: Arguments) -> int:
     made = _parser("check", check)
     made.add_argument("--samples", type=int, default=8, help="pictures whose labels are looked at (default 8)")
     made.add_argument("--worlds", type=int, default=32, help="worlds in which each parameter must show an effect (default 32)")
-    made.add_argument("--without-effect", action="append", default=[], metavar="PARAMETER", help="one that may have none here")
+    made.add_argument("--idle", default="", metavar="A,B", help="parameters that may have none, as they act only under other values")
     options, overrides = made.parse_known_args(arguments)
 
-    def run(recipe: Recipe) -> int:
+    idle = [name.removeprefix("scene.") for name in options.idle.split(",") if name]
+
+    def run(recipe: Recipe, config: dict[str, Any]) -> int:
+        from synth.config.composed import scene_parameters
         from synth.testing import check_scene
 
+        named = scene_parameters(config)
+        for name in idle:
+            if name not in named:
+                raise ConfigError(f"--idle {known_names('parameter', name, named)}")
         findings = check_scene(
             recipe.scene,
             renderer=recipe.renderer,
@@ -66,7 +73,7 @@ def check(arguments: Arguments) -> int:
             worlds=options.worlds,
             seed=recipe.seed,
             name=options.name,
-            without_effect=options.without_effect,
+            must_act=[name for name in named if name not in idle],
         )
         for finding in findings:
             print(printable(f"{'wrong' if finding.wrong else 'note':7}{finding}"))
@@ -93,7 +100,7 @@ def preview(arguments: Arguments) -> int:
 
     view.check_ending(options.out)
 
-    def run(recipe: Recipe) -> int:
+    def run(recipe: Recipe, config: dict[str, Any]) -> int:
         from synth.preview import preview as draw
 
         only = [name.removeprefix("scene.") for name in options.sweep.split(",") if name]
@@ -109,14 +116,36 @@ def preview(arguments: Arguments) -> int:
     return _with_recipe(options, overrides, run, **_SMALL)
 
 
-def _with_recipe(options: argparse.Namespace, overrides: Sequence[str], run: Callable[[Recipe], int], **defaults: Any) -> int:
+def new(arguments: Arguments) -> int:
+    """Write a small package with a scene that generates at once: synth scenes new NAME [DIR]."""
+    made = argparse.ArgumentParser(prog="synth scenes new", description=new.__doc__)
+    made.add_argument("name", help="of the scene: lower-case letters, digits and _")
+    made.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default ./NAME_scene)")
+    options = made.parse_args(arguments)
+    from synth.config.searchpath import options as known
+    from synth.scaffold import package_of, write_package
+
+    package = package_of(options.name)
+    if options.name in known("scene"):
+        raise ConfigError(f"there is a scene '{options.name}' already; take another name")
+    folder = options.folder or Path(package)
+    for path in write_package(options.name, folder):
+        print(f"written: {path}")
+    print(f"try it:  synth generate --config-dir {folder / package / 'conf'} scene={options.name} n=8")
+    print(f"install: pip install -e {folder}")
+    return 0
+
+
+def _with_recipe(
+    options: argparse.Namespace, overrides: Sequence[str], run: Callable[[Recipe, dict[str, Any]], int], **defaults: Any
+) -> int:
     """Run something with the recipe of a scene, as `synth generate` would make it, but for other defaults."""
     from synth.config.build import build_recipe
     from synth.config.launch import launch
 
     def prepare(config: dict[str, Any], choices: Choices) -> Callable[[], int]:
         recipe = build_recipe(config, choices.groups["scene"])
-        return lambda: run(recipe)
+        return lambda: run(recipe, config)
 
     given = {override.partition("=")[0] for override in overrides}
     first = [f"{key}={value}" for key, value in defaults.items() if key not in given]

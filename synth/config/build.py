@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from synth.config.searchpath import plugins
-from synth.errors import ConfigError, SynthError, known_names
+from synth.config.searchpath import plugins, written_in
+from synth.errors import ConfigError, SynthError, known_names, raised_at
 from synth.rand import DISTRIBUTIONS
 from synth.recipe import Recipe
 from synth.record import Output
@@ -51,15 +51,21 @@ def locate(target: Any, where: str) -> Any:
             "a package that ships scenes names its configs in the entry point group 'synth.configs'"
         )
     module_name, _, name = target.rpartition(".")
+    package = target.partition(".")[0]
+    plugin = "" if package == "synth" else f"plugin '{package}': "
     try:
         module = importlib.import_module(module_name)
-    except SynthError:
+    except KeyboardInterrupt:
         raise
-    except Exception as error:  # a plugin's module may raise anything
-        raise ConfigError(f"{where}._target_: cannot import '{module_name}': {type(error).__name__}: {error}") from error
+    except BaseException as error:  # a plugin's module may raise anything, or end the process
+        place = raised_at(error, package) or written_in(target)
+        what = f"{plugin}cannot import '{module_name}': {type(error).__name__}: {error}" + (f" ({place})" if place else "")
+        raise ConfigError(f"{where}._target_: {what}") from error
     found = getattr(module, name, None)
     if found is None:
-        raise ConfigError(f"{where}._target_: {known_names(f'name in {module_name}', name, _public(module))}")
+        place = written_in(target)
+        what = known_names(f"name in {module_name}", name, _public(module)) + (f" ({place})" if place else "")
+        raise ConfigError(f"{where}._target_: {plugin}{what}")
     if not (isinstance(found, type) and is_dataclass(found)) or found.__module__.split(".")[0] not in allowed:
         raise ConfigError(f"{where}._target_: '{target}' is no dataclass of synth or an installed plugin")
     return found
@@ -86,6 +92,12 @@ def _call(target: Any, values: dict[str, Any], where: str) -> Any:
         raise type(error)(f"{where}: {error}") from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:  # a part of another type than the class expects
         raise ConfigError(f"{where}: {target.__name__} cannot take {values}: {error}") from error
+    except RecursionError:
+        raise
+    except Exception as error:  # a plugin's class may raise anything
+        place = raised_at(error, target.__module__.partition(".")[0])
+        what = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+        raise ConfigError(f"{where}: {target.__name__}: {what}") from error
 
 
 # --- distributions ----------------------------------------------------------------------------------------------------

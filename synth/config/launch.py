@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synth.config.searchpath import config_folders, options, own_configs
+from synth.config.searchpath import config_folders, loose, options, own_configs
 from synth.errors import ConfigError, SynthError, known_names
 
 Prepare = Callable[[dict[str, Any], "Choices"], Callable[[], int]]
@@ -69,18 +69,24 @@ def launch(command: str, arguments: Sequence[str], prepare: Prepare) -> int:
     # Hydra's parser wants all overrides together; people type them anywhere. First, so that no flag takes ours for its value.
     sys.argv = [f"synth {command}", f"hydra.sweep.dir={sweep_folder}", *map(_quoted, overrides), *flags]
     try:
-        with _no_code_from_yaml():
-            run()
-        if failed:
-            raise failed[0]
-    except Exception as error:
-        if error in failed and not _is_of_hydra(error):
-            raise
-        raise _explained(error, arguments) from error
+        with loose(_config_dir(arguments)), _no_code_from_yaml():
+            try:
+                run()
+                if failed:
+                    raise failed[0]
+            except Exception as error:
+                if error in failed and not _is_of_hydra(error):
+                    raise
+                raise _explained(error, arguments) from error
+            return max([job() for job in jobs], default=0)
     finally:
         sys.argv = before
         shutil.rmtree(sweep_folder, ignore_errors=True)
-    return max([job() for job in jobs], default=0)
+
+
+def _config_dir(arguments: Sequence[str]) -> Path | None:
+    """The folder of options of one's own that a call names."""
+    return next((Path(folder) for folder in re.findall(r"^(?:--config-dir|-cd)[=\n](.+)$", "\n".join(arguments), re.M)), None)
 
 
 @contextmanager
@@ -171,8 +177,7 @@ def _explained(error: Exception, arguments: Sequence[str]) -> SynthError:
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        extra = next((Path(folder) for folder in re.findall(r"^(?:--config-dir|-cd)[=\n](.+)$", "\n".join(arguments), re.M)), None)
-        return ConfigError(known_names(group, option, options(group, extra)) if group else f"no config '{option}'")
+        return ConfigError(known_names(group, option, options(group, _config_dir(arguments))) if group else f"no config '{option}'")
     cause = error.__cause__ if isinstance(error, ConfigCompositionException) and error.__cause__ else error
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         where, _, _ = str(cause.full_key).rpartition(".")
@@ -188,4 +193,6 @@ def _explained(error: Exception, arguments: Sequence[str]) -> SynthError:
         return ConfigError(" ".join(str(error).split("\n")[:2]).strip())
     if isinstance(error, SynthError):
         return error
-    return ConfigError(f"Hydra cannot compose this: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
+    text = " ".join(str(error).split())
+    plugin = next((f"plugin '{name}': " for name, folder in config_folders()[1:] if str(folder) in text), "")
+    return ConfigError(f"{plugin}Hydra cannot compose this: {type(error).__name__}: {text[:500]}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import invalidate_caches
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 import synth
+from synth.errors import ConfigError
 
 ENTRY_POINT_GROUP = "synth.configs"
+_loose: dict[str, Path] = {}  # packages that count as plugins while `loose` holds: package -> config folder
 
 
 def own_configs() -> Path:
@@ -21,9 +26,13 @@ def own_configs() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-@cache
 def plugins() -> Mapping[str, Path | None]:
     """Installed plugins: import package -> its config folder, or None where the folder is not there (a broken plugin)."""
+    return {**_installed(), **_loose}
+
+
+@cache
+def _installed() -> Mapping[str, Path | None]:
     found: dict[str, Path | None] = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         package, *inner = entry.value.partition(":")[0].strip().split(".")
@@ -39,6 +48,37 @@ def _roots(package: str) -> list[str]:
         return list(spec.submodule_search_locations or ()) if spec else []
     except Exception:  # whatever a stranger's finder raises
         return []
+
+
+@contextmanager
+def loose(folder: Path | None) -> Iterator[None]:
+    """Within, the package that a config folder lies in counts as an installed plugin: `--config-dir bottle/bottle_scene/conf`, where
+    bottle_scene has an `__init__.py`. A folder that lies in no package brings YAML and no code.
+
+    Only a folder that was named on the command line is taken so, and its package comes last on the path, so that it stands in for no other
+    one. Raises ConfigError if another package of its name is installed.
+    """
+    package = folder.resolve().parent if folder else None
+    if folder is None or package is None or not (package / "__init__.py").is_file() or not package.name.isidentifier():
+        yield
+        return
+    if (package.parent / "__init__.py").is_file():
+        raise ConfigError(f"--config-dir {folder}: it may lie in a package ({package.name}), not in a package within another one")
+    invalidate_caches()  # the package may have been written a moment ago
+    home, roots = str(package.parent), _roots(package.name)
+    if roots and package not in [Path(root).resolve() for root in roots]:
+        raise ConfigError(f"--config-dir {folder}: another package '{package.name}' is installed, in {roots[0]}; rename one of the two")
+    _loose[package.name] = folder.resolve()
+    if not roots:
+        sys.path.append(home)
+    try:
+        yield
+    finally:
+        del _loose[package.name]
+        if not roots:
+            sys.path.remove(home)
+            for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
+                del sys.modules[name]
 
 
 def config_folders() -> list[tuple[str, Path]]:
@@ -63,8 +103,23 @@ class Option:
 def listed(group: str, extra: Path | None = None) -> list[Option]:
     """All options of a group by name, with those of a folder of one's own (`--config-dir`); files are read, nothing is imported."""
     folders = [*config_folders(), *([(str(extra), extra)] if extra else [])]
-    found = [Option(path.stem, provider, _summary(path)) for provider, folder in folders for path in (folder / group).glob("*.yaml")]
-    return sorted(found, key=lambda option: option.name)
+    found = {
+        path.resolve(): Option(path.stem, provider, _summary(path))
+        for provider, folder in folders
+        for path in (folder / group).glob("*.yaml")
+    }
+    return sorted(found.values(), key=lambda option: option.name)
+
+
+def written_in(text: str) -> str:
+    """Where in the YAML of all plugins a text stands first: "file, line 3"; "" if nowhere."""
+    for _, folder in config_folders():
+        for path in sorted(folder.rglob("*.yaml")):
+            with suppress(OSError):
+                for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+                    if text in line:
+                        return f"{path}, line {number}"
+    return ""
 
 
 def _summary(path: Path) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from synth.config.composed import compose
 from synth.config.searchpath import options, own_configs
 from synth.recipe import Generator
-from tests.composed import recipe_of
 
 GROUPS = [
     group
@@ -21,7 +21,7 @@ GROUPS = [
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in options(group)])
 def test_a_shipped_yaml_generates(group: str, option: str) -> None:
     small = ["camera.width=96", "camera.height=72", *(["renderer=flat"] if group != "renderer" else [])]
-    with Generator(recipe_of(f"{group}={option}", *small)) as generator:
+    with Generator(compose(f"{group}={option}", *small).recipe) as generator:
         sample = generator[0]
     assert sample.size == (96, 72)
     assert sample.instances

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from synth.config.composed import compose
 from synth.config.searchpath import listed
 from synth.testing import check_scene, wrong
-from tests.composed import recipe_of
 
 SCENES = [option.name for option in listed("scene") if option.provider == "synth_scenes"]
 # Parameters that act only under other values than those of the YAML, and which.
@@ -18,6 +18,7 @@ WITHOUT_EFFECT = {
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_shipped_scene_passes_its_check(name: str) -> None:
-    recipe = recipe_of(f"scene={name}", "renderer=flat", "camera.width=96", "camera.height=72")
-    findings = check_scene(recipe.scene, name=name, samples=3, worlds=8, without_effect=WITHOUT_EFFECT.get(name, ()))
+    made = compose(f"scene={name}", "renderer=flat", "camera.width=96", "camera.height=72")
+    must_act = [path for path in made.parameters if path not in WITHOUT_EFFECT.get(name, ())]
+    findings = check_scene(made.recipe.scene, name=name, samples=3, worlds=8, must_act=must_act)
     assert wrong(findings) == []
