@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from synth.digest import label_digest as label_digest
     from synth.digest import pixel_digest as pixel_digest
     from synth.errors import SynthError as SynthError
+    from synth.mix import mixture as mixture
     from synth.recipe import Generator as Generator
     from synth.recipe import Recipe as Recipe
     from synth.record import Output as Output
@@ -35,6 +36,7 @@ _HOME = {
     "draw": "synth.view",
     "label_digest": "synth.digest",
     "load_asset": "synth.assets",
+    "mixture": "synth.mix",
     "pixel_digest": "synth.digest",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "draw",
     "label_digest",
     "load_asset",
+    "mixture",
     "pixel_digest",
 ]
 

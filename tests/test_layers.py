@@ -24,9 +24,9 @@ LAYERS = [
     {"compose", "cutting", "layout", "surfaces"},
     {"augment", "collage", "formats", "render", "store"},
     {"recipe"},
-    {"ingest", "mix", "reproduce", "run", "scaffold", "testing", "view"},
+    {"ingest", "reproduce", "run", "scaffold", "testing", "view"},
     {"compare", "config", "preview"},
-    {"doctor"},
+    {"doctor", "mix"},  # a plan keeps stages as config, and builds them
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -22,6 +22,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
         "scenes list | check NAME | preview NAME --out grid.png | new NAME [DIR]",
         "List scenes, check one, draw what its parameters do, begin one of your own.",
     ),
+    "mix": (
+        "mix:mix",
+        "mix mix=half_real   (Hydra: overrides, -m sweeps)",
+        "Plan a mixture of real and synthetic samples and save the plan, a small file for git.",
+    ),
     "import": (
         "exchange:import_",
         "import coco ann.json --images DIR --name shop --split train",

@@ -36,6 +36,17 @@ class GenerateKeys:
     stages: Any = None
 
 
+@dataclass
+class MixKeys:
+    """Top level of `synth mix`. What stands below `mix` is checked by synth.mix.wanted."""
+
+    seed: int = MISSING
+    store: str = MISSING
+    out: str = MISSING
+    mix: Any = MISSING
+
+
 def register() -> None:
-    """Make the schema known to Hydra."""
+    """Make the schemas known to Hydra."""
+    ConfigStore.instance().store(name="mix_keys", node=MixKeys, provider="synth")
     ConfigStore.instance().store(name="generate_keys", node=GenerateKeys, provider="synth")

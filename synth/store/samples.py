@@ -51,6 +51,11 @@ class Samples(Sequence[Sample]):
         """The store they are in: a folder or `s3://bucket/prefix`."""
         return self._table.files.place
 
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Their places in the whole version, ascending unless they were chosen otherwise."""
+        return np.arange(self._length) if self._rows is None else self._rows
+
     def __len__(self) -> int:
         return self._length if self._rows is None else len(self._rows)
 
@@ -72,8 +77,7 @@ class Samples(Sequence[Sample]):
 
     def at(self, places: slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Samples:
         """Those at `places`, as another lazy sequence."""
-        rows = np.arange(self._length) if self._rows is None else self._rows
-        chosen = rows[places if isinstance(places, slice) else np.asarray(places, np.int64)]
+        chosen = self.rows[places if isinstance(places, slice) else np.asarray(places, np.int64)]
         return Samples(self._table, self._objects, self.version, self._length, chosen, self._maps)
 
     def __getitems__(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> list[Sample]:
@@ -91,6 +95,11 @@ class Samples(Sequence[Sample]):
         """Each sample without its pixels (`image` is empty), in order: many times faster where only labels count."""
         for start in range(0, len(self), _LABEL_BATCH):
             yield from self._labels(range(start, min(start + _LABEL_BATCH, len(self))))[0]
+
+    def described(self, indices: Sequence[int]) -> list[tuple[Record, bytes | None]]:
+        """Of each at `indices` the labels without its pixels, and the sha256 of its picture."""
+        records, _, sums = self._labels(indices)
+        return [(record, each["image"]) for record, each in zip(records, sums, strict=True)]
 
     def keys(self) -> list[str]:
         """The key of each, in order."""
