@@ -80,9 +80,9 @@ class Earth:
     square metre. stone_m: the largest stone."""
 
     clod_m: Random[float] = Uniform(0.015, 0.04)
-    roughness_m: Random[float] = Uniform(0.002, 0.006)
+    roughness_m: Random[float] = Uniform(0.002, 0.008)
     moisture: Random[float] = Uniform(0.0, 0.8)
-    stones: Random[float] = Choice([Uniform(0, 10), Uniform(10, 80)], [2, 1])
+    stones: Random[float] = Choice([Uniform(0, 10), Uniform(10, 120)])
     stone_m: Random[float] = Uniform(0.015, 0.04)
     straws: Random[float] = Choice([0, Uniform(5, 150)], [2, 1])
 
@@ -141,7 +141,7 @@ class Field:
     earth: Earth = field(default_factory=Earth)
     surroundings: Surroundings = field(
         default_factory=lambda: Surroundings(
-            kind="hdri", hdris=("courtyard", "forest", "sunrise", "sunset", "city"), photos=("gravel",), brightness=Uniform(0.25, 0.6)
+            kind="hdri", hdris=("courtyard", "forest", "sunrise", "sunset", "city"), photos=("gravel",), brightness=Uniform(0.4, 0.9)
         )
     )
     lights: Lights = field(

@@ -78,7 +78,7 @@ def leaf_mesh(grid: F64) -> Mesh:
     """Leaves (n, rows, across, 3) as one mesh; v runs from base to tip, u across."""
     n, rows, columns = grid.shape[:3]
     normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=2))
-    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     i, j = (a.ravel() for a in np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij"))
     a = i * columns + j
     one = np.concatenate([np.stack([a, a + columns + 1, a + 1], 1), np.stack([a, a + columns, a + columns + 1], 1)])
@@ -109,8 +109,8 @@ def leaf_texture(veins: str, dark: Rgb, light: Rgb, rib: Rgb, variant: int) -> U
         pale = 0.5 * side + np.exp(-np.abs(t) / (0.02 + 0.05 * (1 - s)))
         tone = tone - 0.1 * np.sin(np.pi * along)  # bulges between veins
     green = ramp(tone, (dark, light)).astype(np.float32)
-    pale = np.clip(pale, 0, 1)[..., None].astype(np.float32) * np.float32(0.75)
-    picture: Any = green * (1 - pale) + np.array(rib, np.float32) * 255 * pale
+    share = np.clip(pale, 0, 1)[..., None].astype(np.float32) * np.float32(0.75)
+    picture: Any = green * (1 - share) + np.array(rib, np.float32) * 255 * share
     age = np.clip((np.abs(t) - 0.9) * 8 + np.clip(s - 0.93, 0, 1) * 10 + 0.3 * grain, 0, 1)[..., None] * 0.35
     picture = picture * (1 - age) + np.array((0.62, 0.58, 0.28), np.float32) * 255 * age
     return shaded(picture.astype(np.uint8), 1 + 0.04 * grain)

@@ -15,7 +15,7 @@ from synth.rand import Stream, rng_for
 from synth.types import F64, U8, Asset, Body, Material, Mesh
 from synth_scenes.foliage import leaf_mesh
 
-_CELL_M = 0.007  # of the height map
+_CELL_M = 0.006  # of the height map
 _TILE_M = 0.55
 _TEXTURE_PX = 1024
 TEXTURES = 6
@@ -73,11 +73,11 @@ def soil_under(rectangle_m: tuple[float, float, float, float], rows_x_m: F64, rn
     rough = fractal(size, rng.child("rough"), tile_m=wide, feature_m=2 * clod_m, octaves=5, persistence=0.6).astype(np.float64)
     long = fractal(size, rng.child("long"), tile_m=wide, feature_m=0.4, octaves=2).astype(np.float64)
     number, away = cells(size, rng.child("clods"), tile_m=wide, cell_m=1.6 * clod_m, jitter=1.0)
-    tall = np.clip(rng.child("tall").normal(-0.6, 1.0, int(number.max()) + 1), 0, 2)  # most cells have no clod
-    clods = tall[number] * np.sqrt(np.clip(away - 0.08, 0, 0.4))
+    tall = np.clip(rng.child("tall").normal(-0.2, 1.0, int(number.max()) + 1), 0, 2)  # more than half of the cells have no clod
+    clods = tall[number] * np.sqrt(np.clip(away - 0.05, 0, 0.3))
     x = np.linspace(x0, x1, columns)
     furrow = np.exp(-0.5 * (np.abs(x[:, None] - rows_x_m).min(axis=1) / 0.03) ** 2) if len(rows_x_m) else np.zeros(columns)
-    heights = roughness_m * (rough * (0.5 - 0.2 * furrow) + 2.2 * clods * (1 - 0.7 * furrow) + 0.6 * long - 0.9 * furrow)
+    heights = roughness_m * (rough * (0.5 - 0.2 * furrow) + 2.6 * clods * (1 - 0.7 * furrow) + 0.6 * long - 0.9 * furrow)
     return Soil(rectangle_m, heights)
 
 
@@ -88,7 +88,7 @@ def _texture(variant: int) -> tuple[U8, U8]:
     base = np.array([(0.33, 0.25, 0.18), (0.5, 0.4, 0.3), (0.64, 0.54, 0.43)]) * rng.child("tone").uniform(0.8, 1.1)
     picture = soil(_TEXTURE_PX, rng, tile_m=_TILE_M, clod_m=0.02, moisture=0.0, colors=[tuple(c) for c in base.tolist()])
     crumbs = fractal(_TEXTURE_PX, rng.child("crumbs"), tile_m=_TILE_M, feature_m=0.012, octaves=5, persistence=0.62)
-    return picture, normal_map(np.float32(0.0011) * crumbs, _TILE_M)
+    return picture, normal_map(np.float32(0.0006) * crumbs, _TILE_M)
 
 
 # --- what lies on it --------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def stones(count: int, size_m: tuple[float, float], on: Soil, rng: Stream) -> Bo
     made = []
     for i, (x, y) in enumerate(xy.tolist()):
         unit = _stone(int(draws[i, 2] * _STONES))
-        size = size_m[0] * (size_m[1] / size_m[0]) ** (draws[i, 3] ** 2)
+        size = size_m[0] * (size_m[1] / size_m[0]) ** (draws[i, 3] ** 1.5)
         turn = draws[i, 4] * 2 * math.pi
         rotation = np.array([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1.0]])
         points = (unit.vertices_m.astype(np.float64) * size) @ rotation.T
@@ -157,6 +157,7 @@ def straw(count: int, on: Soil, rng: Stream) -> Body | None:
     # a blade is stiff: it lies on what is highest near by
     z = np.maximum(floor, np.maximum(np.roll(floor, 1, 1), np.roll(floor, -1, 1))) + 0.0015 + 0.0012 * (1 - np.abs(2 * t))
     mesh = leaf_mesh(np.stack([px, py, z], -1))
-    tone = rng.child("tone").uniform((0.5, 0.42, 0.24), (0.85, 0.74, 0.5), (count, 3)) ** 2.2
+    shade = rng.child("tone").uniform(size=(count, 1))
+    tone = (np.array((0.4, 0.33, 0.22)) + shade * (0.48, 0.43, 0.32)) ** 2.2
     colors = np.column_stack([np.repeat(tone, len(s) * len(t), axis=0), np.ones(len(mesh.vertices_m))]).astype(np.float32)
     return Body(Asset("straw", (replace(mesh, colors=colors, material=Material(roughness=0.7, double_sided=True)),)), np.eye(4))

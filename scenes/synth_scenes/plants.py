@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -157,12 +158,21 @@ def _azimuths(arrangement: str, count: int) -> F64:
 
 def _stem(radius_m: float, height_m: float, lean_m: F64) -> Mesh:
     """From 1 cm below the soil up, tapering; painted as a rib."""
-    z = np.array([-0.01, 0.0, 0.5 * height_m, height_m])
-    path = np.column_stack([np.clip(z / height_m, 0, 1)[:, None] * lean_m, z])
-    tube = sweep(path, radius_m * np.array([1.1, 1.0, 0.85, 0.5]), 8)
+    tube = _unit_stem()
+    points = tube.vertices_m.astype(np.float64)
+    level = np.maximum(points[:, 2], 0)
+    z = np.where(points[:, 2] < 0, points[:, 2] * 0.01, points[:, 2] * height_m)
+    vertices = np.column_stack([points[:, :2] * radius_m + level[:, None] * lean_m, z])
+    return Mesh(vertices.astype(np.float32), tube.faces, tube.normals, tube.uv)
+
+
+@cache
+def _unit_stem() -> Mesh:
+    """Of radius 1 where it meets the soil, from z = -1 to 1."""
+    tube = sweep([(0, 0, -1), (0, 0, 0), (0, 0, 0.5), (0, 0, 1)], [1.1, 1.0, 0.85, 0.5], 8)
     assert tube.uv is not None
     uv = np.column_stack([np.full(len(tube.uv), 0.5), 0.1 + 0.3 * tube.uv[:, 1]])
-    return Mesh(tube.vertices_m, tube.faces, tube.normals, uv.astype(np.float32))
+    return replace(tube, uv=uv.astype(np.float32))
 
 
 def _leaf_paint(species: Species, rng: Stream) -> Material:
