@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synth.cli.shared import REF, WHERE, Arguments, counting, open_store, parse, parser, printable, selected
+from synth.cli.shared import REF, STORE, WHERE, Arguments, counting, open_store, parse, parser, printable, selected
 from synth.errors import ConfigError, known_names
+from synth.record import Records
 
 
 def import_(arguments: Arguments) -> int:
@@ -86,7 +88,7 @@ def export(arguments: Arguments) -> int:
 
     made = parser("export", export)
     made.add_argument("format", help=f"one of {', '.join(formats.writer_names())}")
-    made.add_argument("ref", help=f"{REF}, or the file of a pin")
+    made.add_argument("ref", help=f"{REF}, or the file of a pin or of a mixture's plan")
     made.add_argument("out", type=Path, help="folder to make")
     made.add_argument("--where", help=WHERE)
     made.add_argument("--min-visible", type=float, default=0.1, help="instances less visible than this are marked `ignore` (default 0.1)")
@@ -100,13 +102,25 @@ def export(arguments: Arguments) -> int:
         **_chosen(options.options, formats.writer_options(options.format), f"writing {options.format}"),
     }
     formats.writer(options.format, **given)  # a wrong option is told before a store is opened
-    store, samples = selected(options)
-    provenance = store.provenance(samples.version)
+    samples, provenance = _chosen_samples(options)
     licences = provenance.pop("licences")
     told = {**provenance, "ref": options.ref, "where": options.where}
     report = formats.writer(options.format, **given, licences=licences, provenance=told).write(samples)
     print(f"{options.out}: {report}")
     return 0
+
+
+def _chosen_samples(options: argparse.Namespace) -> tuple[Records, dict[str, Any]]:
+    """What to export, of a store or of the plan of a mixture, and where it comes from."""
+    if not options.ref.endswith(".plan.json"):
+        store, samples = selected(options)
+        return samples, store.provenance(samples.version)
+    from synth.mix.export import Mixed
+
+    if options.where is not None:
+        raise ConfigError("a plan says which samples it mixes; --where goes with a branch, tag or version")
+    mixed = Mixed(options.ref, None if options.store == STORE else options.store)
+    return mixed, mixed.provenance()
 
 
 def pin(arguments: Arguments) -> int:

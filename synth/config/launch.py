@@ -131,7 +131,7 @@ def _quoted(argument: str) -> str:
     """Let `scene.objects=Integers(2, 5),Integers(6, 9)` be typed as it is, where Hydra would take each for a function of its own; and
     `store=./Größe 1`, where its grammar knows ASCII letters only."""
     name, equals, text = argument.partition("=")
-    if name in _TEXT_KEYS and not _TEXT_AS_IT_IS.match(text):
+    if (name in _TEXT_KEYS or name.endswith(".where")) and not _TEXT_AS_IT_IS.match(text):
         return name + equals + _quote(text)
     done, call, depth = "", "", 0
     for token in _TOKEN.findall(text):

@@ -7,10 +7,10 @@ reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -27,11 +27,13 @@ from synth.mix.rows import Rows
 from synth.mix.targets import Array, Task, target_of, tensors
 from synth.protocols import Stage
 from synth.rand import Stream
+from synth.record import Record
 from synth.store import Pin, Samples, Store, open_pin
 from synth.types import Category, Sample
 
 Split = Literal["train", "val", "test"]
 Item = tuple[Array, dict[str, Array]]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +102,30 @@ class Mixture:
 
     def samples(self, places: Sequence[int]) -> list[Sample]:
         """The samples at these places, relabelled, in size and augmented."""
+        read = self._by_version(places, self._read)
+        return [self._made(sample, part, int(place)) for place, (part, sample) in zip(places, read, strict=True)]
+
+    def records(self, places: Sequence[int]) -> list[Record]:
+        """The samples at these places as they are stored, relabelled; neither resized nor augmented."""
+        read = self._by_version(places, lambda samples, rows: samples.at(rows).records())
+        return [part.relabel.apply(record) for part, record in read]
+
+    def versions(self) -> list[tuple[str, int]]:
+        """Store and version of each part."""
+        return [(part.whole.place, part.whole.version) for part in self._parts]
+
+    def _by_version(self, places: Sequence[int], read: Callable[[Samples, list[int]], Iterable[_T]]) -> list[tuple[_Opened, _T]]:
+        """Of each place its part and what `read` gives; what is of one version is read at once, whatever its part."""
         found = [self.locate(int(place)) for place in places]
-        made: list[Sample | None] = [None] * len(found)
-        whole: dict[tuple[str, int], list[int]] = {}  # of one version are read at once, whatever their part
+        versions = self.versions()
+        members: dict[tuple[str, int], list[int]] = {}
         for i, (part, _) in enumerate(found):
-            samples = self._parts[part].whole
-            whole.setdefault((samples.place, samples.version), []).append(i)
-        for members in whole.values():
-            samples = self._parts[found[members[0]][0]].whole
-            rows = [found[i][1] for i in members]
-            for i, sample in zip(members, self._read(samples, rows), strict=True):
-                made[i] = self._made(sample, self._parts[found[i][0]], int(places[i]))
-        return [sample for sample in made if sample is not None]
+            members.setdefault(versions[part], []).append(i)
+        made: dict[int, _T] = {}
+        for each in members.values():
+            samples = self._parts[found[each[0]][0]].whole
+            made.update(zip(each, read(samples, [found[i][1] for i in each]), strict=True))
+        return [(self._parts[part], made[i]) for i, (part, _) in enumerate(found)]
 
     def locate(self, place: int) -> tuple[int, int]:
         """The part of a place (its number in the plan), and the row of its table."""
