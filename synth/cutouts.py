@@ -9,10 +9,11 @@ cannot say stands in a small YAML file, `mug.cutout.yaml`; every key of it is op
     keypoints:                     # px of the picture, as it stands upright; (0, 0) is the outer corner of its top-left pixel
       handle: [10.5, 20]
       bottom: {at: [30, 40], hidden: true}    # hidden by the object itself
-      rim: null                    # the category has it, here it is not known
-    mirror: [[left, right]]        # pairs that a mirror image swaps
+      rim_left: [2, 3.5]
+      rim_right: null              # the category has it, here it is not known
+    mirror: [[rim_left, rim_right]]    # pairs that a mirror image swaps
     skeleton: [[handle, bottom]]   # edges to draw
-    sigmas: [0.05, 0.05]           # COCO's constants, one a keypoint
+    sigmas: [0.05, 0.05, 0.1, 0.1]     # COCO's constants, one a keypoint
     licence: CC0-1.0
     source: where it comes from
 
