@@ -185,6 +185,7 @@ class Mixed:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rigs", tuple(self.rigs))
+        object.__setattr__(self, "weights", None if self.weights is None else tuple(self.weights))
         for i, rig in enumerate(self.rigs):
             if not isinstance(rig, LightRig):
                 raise ConfigError(f"lights.rigs[{i}] must be a light rig such as Lights, Studio, Window or Ring, got {rig!r}")
