@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import os
+import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from inspect import signature
 from typing import Any
 
@@ -66,8 +67,8 @@ class Albumentations:
         if self.p < 1 and not rng.random() < self.p:
             return
         transform = copy.copy(self._made) if self._made is not None else self._make(rng)
-        transform._key2func = {"image": transform.apply}  # the table of the copy was bound to the original
-        transform.set_random_seed(int(rng.integers(2**32)))
+        seed = int(rng.integers(2**32))
+        transform.set_random_state(_Late(np.random.default_rng, seed), _Late(random.Random, seed))
         try:
             _apply(transform, REGISTRY[self.name], moving)
         except SynthError as error:
@@ -159,12 +160,24 @@ def _reasons(error: Exception) -> str:
 # --- one call ---------------------------------------------------------------------------------------------------------
 
 
+class _Late:
+    """A generator of random numbers that is made when it is first asked for something: a transform has two of them, mostly uses one, and
+    making one takes as long as changing the colours of a small picture."""
+
+    def __init__(self, make: Callable[[int], Any], seed: int) -> None:
+        self._make, self._seed = make, seed
+
+    @cached_property
+    def _generator(self) -> Any:
+        return self._make(self._seed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+
 def _apply(transform: Any, treatment: Treatment, moving: Moving) -> None:
     if treatment.repaint is not None:
         moving.paint(treatment.repaint(transform, transform.get_params(), moving.image))
-        return
-    if treatment.kind == "pixel":
-        moving.paint(_checked(transform(image=moving.image)["image"], moving))
         return
     data: dict[str, Any] = {"image": moving.image}
     if treatment.objects:
@@ -172,11 +185,10 @@ def _apply(transform: Any, treatment: Treatment, moving: Moving) -> None:
         data |= {"mask": objects_shown(draft), "bboxes": boxes_normalised(draft)}
     drawn = transform.update_transform_params(transform.get_params(), data)
     drawn |= transform.get_params_dependent_on_data(drawn, data)
-    if treatment.kind == "occluder":
-        image = transform.apply(moving.image, **drawn)
-        moving.paint(_checked(image, moving), _covered(drawn[treatment.covers], moving.size))
+    if treatment.law is None:
+        image = _checked(transform.apply(moving.image, **drawn), moving)
+        moving.paint(image, _covered(drawn[treatment.covers], moving.size) if treatment.covers else None)
         return
-    assert treatment.law is not None
     width, height = moving.size
     warp = treatment.law(transform, drawn, width, height)
     fill = tuple(np.broadcast_to(drawn.get("fill", getattr(transform, "fill", 0)) or 0, 3).tolist())
@@ -186,7 +198,7 @@ def _apply(transform: Any, treatment: Treatment, moving: Moving) -> None:
 def _checked(image: Any, moving: Moving) -> U8:
     if image.dtype != np.uint8 or image.shape != moving.image.shape:
         raise SceneError(f"it left a picture of {image.dtype} {image.shape}, not uint8 {moving.image.shape}")
-    return np.asarray(image)
+    return np.ascontiguousarray(image)
 
 
 def _covered(covers: Any, size: tuple[int, int]) -> Bool | None:

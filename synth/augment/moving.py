@@ -24,7 +24,6 @@ from synth.augment.warp import (
     Homography,
     Nearest,
     Warp,
-    grid,
     nearest,
     pick,
     relocate,
@@ -115,10 +114,20 @@ class _Route:
     def trace(self) -> list[F32]:
         """Where each pixel of the last frame lies in every frame on the way, the first one first."""
         if self._traced is None:
-            last = self.path[-1]
-            first = last.dense if isinstance(last, Field) else last.sources(grid(0, 0, *self.size))
-            self._traced = [*_trace(self.path[:-1], first), first]
+            self._traced = self._trace(0, 0, *self.size)
         return self._traced
+
+    def _trace(self, x0: int, y0: int, x1: int, y1: int) -> list[F32]:
+        traced = [self.path[-1].centres(x0, y0, x1, y1)]
+        for warp in self.path[-2::-1]:
+            traced.append(warp.sources(traced[-1]))
+        return traced[::-1]
+
+    def nearest_in(self, x0: int, y0: int, x1: int, y1: int) -> Nearest:
+        """The pixels of the first frame that those of a window take their label from."""
+        if x0 >= 0 and y0 >= 0 and x1 <= self.size[0] and y1 <= self.size[1]:
+            return self.nearest[y0:y1, x0:x1]
+        return nearest(self._trace(x0, y0, x1, y1)[0] - _HALF)
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -195,22 +204,14 @@ class _Route:
 
 def _product(path: Sequence[Warp]) -> Homography | None:
     """All maps in one, if they are homographies."""
+    if len(path) == 1:
+        return path[0] if isinstance(path[0], Homography) else None
     matrix = np.eye(3)
     for warp in path:
         if not isinstance(warp, Homography):
             return None
         matrix = warp.dst_from_src @ matrix
-    if len(path) == 1 and isinstance(path[0], Homography):
-        return path[0]
     return Homography(matrix, path[-1].width, path[-1].height) if path else None
-
-
-def _trace(path: Sequence[Warp], xy: F32) -> list[F32]:
-    traced = []
-    for warp in reversed(path):
-        xy = warp.sources(xy)
-        traced.append(xy)
-    return traced[::-1]
 
 
 # --- one instance -----------------------------------------------------------------------------------------------------
@@ -312,12 +313,7 @@ def _carry_window(window: Window, route: _Route, frame: tuple[int, int, int, int
     elif route.homography is not None:
         moved = sample_window(bits, route.homography, (window.x0, window.y0), frame)
     else:
-        width, height = route.size
-        if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
-            pixels = route.nearest[y0:y1, x0:x1]
-        else:
-            pixels = nearest(_trace(route.path, grid(x0, y0, x1 - x0, y1 - y0))[0] - _HALF)
-        moved = pick(bits, cast(Nearest, cv2.subtract(pixels, (window.x0, window.y0, 0, 0))))
+        moved = pick(bits, cast(Nearest, cv2.subtract(route.nearest_in(*frame), (window.x0, window.y0, 0, 0))))
     return Window(moved.view(np.bool_), x0, y0, _beyond(window, route, cut, frame) if window.beyond_px or cut else 0.0)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from synth.types import F32, F64, U8, Bool, frozen_array
+from synth.types import F32, F64, U8, Bool, Index, frozen_array
 
 NEAREST, LINEAR = 0, 1  # cv2's numbers
 CONSTANT, REPLICATE = 0, 1
@@ -82,18 +82,20 @@ class Homography:
     @cached_property
     def mirrors(self) -> bool:
         """It turns left hands into right hands."""
-        return bool(np.linalg.det(self.dst_from_src) < 0)
+        (a, b, c), (d, e, f), (g, h, i) = self.dst_from_src.tolist()
+        return bool(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) < 0)
 
     @cached_property
     def lattice(self) -> bool:
         """It takes pixels to pixels: turns by right angles, mirrors and whole shifts, so that nothing is resampled."""
-        m = self.dst_from_src
-        return bool(self.affine and m[2, 2] == 1 and (m == np.round(m)).all() and (np.abs(m[:2, :2]).sum(axis=1) == 1).all())
+        (a, b, x), (c, d, y), last = self.dst_from_src.tolist()
+        whole = all(value.is_integer() for value in (a, b, c, d, x, y))
+        return whole and last == [0, 0, 1] and abs(a) + abs(b) == 1 and abs(c) + abs(d) == 1
 
     @cached_property
     def steps(self) -> list[list[int]]:
         """The first two rows of a lattice."""
-        return cast(list[list[int]], self.dst_from_src[:2].astype(int).tolist())
+        return [[int(value) for value in row] for row in self.dst_from_src[:2].tolist()]
 
     @cached_property
     def zoom(self) -> Zoom | None:
@@ -112,8 +114,14 @@ class Homography:
     def points(self, xy: F64) -> tuple[F64, Bool]:
         """Points (n, 2) moved, and (n,) which of them have a place: those behind the horizon have none and become (0, 0)."""
         moved = xy @ self.dst_from_src[:, :2].T + self.dst_from_src[:, 2]
+        if self.affine:
+            return moved[:, :2] / moved[:, 2:], np.ones(len(xy), dtype=np.bool_)
         there = np.asarray(moved[:, 2] > self.horizon)
         return np.where(there[:, None], moved[:, :2] / np.where(there, moved[:, 2], 1)[:, None], 0.0), there
+
+    def centres(self, x0: int, y0: int, x1: int, y1: int) -> F32:
+        """Where in the source the pixel centres (h, w, 2) of a window come from, in the frame or out of it."""
+        return self.sources(grid(x0, y0, x1 - x0, y1 - y0))
 
     def sources(self, xy: F32) -> F32:
         """Where in the source the points (h, w, 2) of the new frame come from; far outside what has no source."""
@@ -148,16 +156,19 @@ class Zoom:
     def take(self, array: _Array, at: tuple[int, int], window: tuple[int, int, int, int]) -> tuple[_Array, int, int]:
         """What an array (h, w, ...) whose corner lies at pixel `at` of the source shows in a window (x0, y0, x1, y1) of the new frame,
         each pixel as its centre has it, and where the corner of that comes to lie."""
-        picked, corner = [], []
-        for start, stop, first, size, new, origin, length in (
-            (window[0], window[2], self.x0, self.width, self.new_width, at[0], array.shape[1]),
-            (window[1], window[3], self.y0, self.height, self.new_height, at[1], array.shape[0]),
-        ):
-            pixels = first - origin + (2 * np.arange(start, stop) + 1) * size // (2 * new)
-            low, high = np.searchsorted(pixels, (0, length)).tolist()
-            picked.append(pixels[low:high])
-            corner.append(start + low)
-        return cast(_Array, array.take(picked[0], axis=1).take(picked[1], axis=0)), corner[0], corner[1]
+        columns, left = _picked(window[0], window[2], self.x0 - at[0], self.width, self.new_width, array.shape[1])
+        rows, top = _picked(window[1], window[3], self.y0 - at[1], self.height, self.new_height, array.shape[0])
+        if len(rows) < len(array):  # whole rows are quick to take; columns are taken from as few as there are
+            return cast(_Array, array.take(rows, axis=0).take(columns, axis=1)), left, top
+        return cast(_Array, array.take(columns, axis=1).take(rows, axis=0)), left, top
+
+
+def _picked(start: int, stop: int, first: int, size: int, new: int, length: int) -> tuple[Index, int]:
+    """Which of an array's `length` pixels those from `start` to `stop` take, where `size` of its pixels, from `first` on, become `new`; and
+    the first one that takes any."""
+    pixels = first + (2 * np.arange(start, stop) + 1) * size // (2 * new)
+    low, high = pixels.searchsorted((0, length)).tolist()
+    return pixels[low:high], start + low
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,14 +211,21 @@ class Field:
         return reached
 
     @cached_property
-    def dense(self) -> F32:
-        """(height, width, 2) where every pixel centre comes from."""
-        return grid(0, 0, self.width, self.height) + self.offset
-
-    @cached_property
     def dense_cv(self) -> F32:
         """`dense` in cv2's law."""
         return _grid_cv(self.width, self.height) + self.offset
+
+    def centres(self, x0: int, y0: int, x1: int, y1: int) -> F32:
+        """Where in the source the pixel centres (h, w, 2) of a window come from, in the frame or out of it."""
+        import cv2
+
+        (left, right), (top, bottom) = (
+            (min(max(low, 0), size - 1), max(min(high, size), 1)) for low, high, size in ((x0, x1, self.width), (y0, y1, self.height))
+        )
+        above, before = min(max(-y0, 0), y1 - y0 - bottom + top), min(max(-x0, 0), x1 - x0 - right + left)
+        sides = above, y1 - y0 - bottom + top - above, before, x1 - x0 - right + left - before
+        offset = cv2.copyMakeBorder(self.offset[top:bottom, left:right], *sides, REPLICATE)
+        return cast(F32, cv2.add(grid(x0, y0, x1 - x0, y1 - y0), offset))
 
     def sources(self, xy: F32) -> F32:
         """Where in the source the points (h, w, 2) of the new frame come from."""
@@ -293,9 +311,9 @@ def _ends(offset: F32) -> tuple[F32, F32]:
 
 def _folds(right: F32, down: F32) -> bool:
     """Whether the map turns any cell of the pixel grid over or flat, by offsets that broadcast to (h, w)."""
-    ux, vx, uy, vy = (_steepest(plane, axis) for axis in (1, 0) for plane in (right, down))
+    (ux, uy), (vx, vy) = ((_steepest(plane, 1), _steepest(plane, 0)) for plane in (right, down))
     # No cell can do so if the steepest slopes, taken together, could not.
-    if 1 + ux[0] > 0 and 1 + vy[0] > 0 and (1 + ux[0]) * (1 + vy[0]) - max(map(abs, vx)) * max(map(abs, uy)) > _FLAT:
+    if max(ux, vy) < 1 and (1 - ux) * (1 - vy) - vx * uy > _FLAT:
         return False
     u, v = np.broadcast_arrays(right, down)
     if min(u.shape) < 2:
@@ -305,10 +323,12 @@ def _folds(right: F32, down: F32) -> bool:
     return any(not float((dux[half] * dvy[:, half] - dvx[half] * duy[:, half]).min()) > _FLAT for half in halves)
 
 
-def _steepest(plane: F32, axis: int) -> tuple[float, float]:
-    """Least and largest difference between neighbours (h, w) along an axis."""
-    slope = plane[:, 1:] - plane[:, :-1] if axis else plane[1:] - plane[:-1]
-    return (float(slope.min()), float(slope.max())) if slope.size else (0.0, 0.0)
+def _steepest(plane: F32, axis: int) -> float:
+    """Largest difference between neighbours (h, w) along an axis."""
+    import cv2
+
+    ahead, back = (plane[:, 1:], plane[:, :-1]) if axis else (plane[1:], plane[:-1])
+    return float(cv2.norm(ahead, back, cv2.NORM_INF)) if ahead.size else 0.0
 
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -366,11 +386,13 @@ def sample_window(array: _Array, warp: Homography, at: tuple[int, int], window: 
     x0, y0, x1, y1 = window
     inverse = _moved_origin(warp.src_from_dst, x0 + 0.5, y0 + 0.5, at[0] + 0.5, at[1] + 0.5)
     flags, size, border = NEAREST | cv2.WARP_INVERSE_MAP, (x1 - x0, y1 - y0), (outside,) * 4
+    # Nearest pixels are copied bit by bit, whatever they mean, and cv2 copies floats in a third of the time.
+    bits = array.view(np.float32) if array.dtype == np.int32 and outside == 0 else array
     if warp.affine:
-        return cast(_Array, cv2.warpAffine(array, inverse[:2], size, flags=flags, borderMode=CONSTANT, borderValue=border))
-    numbers = array.astype(np.float32) if array.dtype == np.int32 else array  # which cv2 samples in a third of the time
-    found = cv2.warpPerspective(numbers, inverse, size, flags=flags, borderMode=CONSTANT, borderValue=border)
-    return cast(_Array, found.astype(array.dtype, copy=False))
+        found = cv2.warpAffine(bits, inverse[:2], size, flags=flags, borderMode=CONSTANT, borderValue=border)
+    else:
+        found = cv2.warpPerspective(bits, inverse, size, flags=flags, borderMode=CONSTANT, borderValue=border)
+    return cast(_Array, found.view(array.dtype))
 
 
 def _moved_origin(src_from_dst: F64, x_dst: float, y_dst: float, x_src: float, y_src: float) -> F64:

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from synth.augment.sensor.light import Points
-from synth.augment.warp import LINEAR, REPLICATE, Field
+from synth.augment.warp import LINEAR, REPLICATE, Field, grid
 from synth.errors import ConfigError
 from synth.geometry import checked_rays
 from synth.types import F32, F64, Bool, Camera, Draft
@@ -40,6 +40,11 @@ class SmoothField(Field):
     @cached_property
     def reach(self) -> tuple[F32, F32]:
         return self.around.min(axis=(0, 1)), self.around.max(axis=(0, 1))
+
+    def centres(self, x0: int, y0: int, x1: int, y1: int) -> F32:
+        if min(x0, y0) >= 0 and x1 <= self.width and y1 <= self.height:
+            return super().centres(x0, y0, x1, y1)
+        return self.sources(grid(x0, y0, x1 - x0, y1 - y0))
 
     def sources(self, xy: F32) -> F32:
         import cv2

@@ -249,7 +249,7 @@ class RollingShutter(Step):
         if self.fill:
             zoom = zoom_that_fills(backward, width, height)
         field = smooth_field(draft, backward, forward)
-        if height > 1 and not float(np.diff(field.dense[..., 1], axis=0).min()) > 0:
+        if height > 1 and not float(np.diff(field.centres(0, 0, field.width, field.height)[..., 1], axis=0).min()) > 0:
             raise ConfigError("RollingShutter: the picture moves faster than the rows are read, so it shows things twice; move it slower")
         return shot.linear().moved(field, FILL)
 
