@@ -27,6 +27,7 @@ LAYERS = [
     {"ingest", "reproduce", "run", "scaffold", "testing", "view"},
     {"compare", "config", "preview"},
     {"doctor", "mix"},  # a plan keeps stages as config, and builds them
+    {"experiment"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

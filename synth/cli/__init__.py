@@ -22,6 +22,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
         "scenes list | check NAME | preview NAME --out grid.png | new NAME [DIR]",
         "List scenes, check one, draw what its parameters do, begin one of your own.",
     ),
+    "experiment": (
+        "experiment:experiment",
+        "experiment experiment=board_ratio [key=value ...]",
+        "Train over a ladder of real and synthetic amounts and draw the curve.",
+    ),
     "mix": (
         "mix:mix",
         "mix mix=half_real   (Hydra: overrides, -m sweeps)",

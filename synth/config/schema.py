@@ -46,7 +46,17 @@ class MixKeys:
     mix: Any = MISSING
 
 
+@dataclass
+class ExperimentKeys:
+    """Top level of `synth experiment`. What stands below `experiment` is checked by synth.experiment.ladder."""
+
+    store: str = MISSING
+    out: str = MISSING
+    experiment: Any = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra."""
+    ConfigStore.instance().store(name="experiment_keys", node=ExperimentKeys, provider="synth")
     ConfigStore.instance().store(name="mix_keys", node=MixKeys, provider="synth")
     ConfigStore.instance().store(name="generate_keys", node=GenerateKeys, provider="synth")

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from synth.errors import ConfigError
+from synth.experiment.prediction import Training
 from synth.types import F32, U8
 
 
@@ -59,12 +61,12 @@ def fit(
     loss: Callable[[Any, Any, Any], Any],
     steps: int,
     rate: float,
-    seed: int,
+    config: Training,
 ) -> HeatNet:
-    """A network, its weights drawn by `seed`, trained for `steps` batches by AdamW, the rate rising over the first tenth and falling as a
+    """A network, its weights drawn by the seed, trained for `steps` batches by AdamW, the rate rising over the first tenth and falling as a
     cosine to 0. The random state of torch is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(config.seed)
         net = make()
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
@@ -75,15 +77,18 @@ def fit(
         for images, targets, weights in batches(epoch):
             logits = net(as_input(images, net.multiple))[..., : targets.shape[-2], : targets.shape[-1]]
             optimizer.zero_grad()
-            loss(logits, torch.from_numpy(targets), torch.from_numpy(weights)).backward()
+            value = loss(logits, torch.from_numpy(targets), torch.from_numpy(weights))
+            value.backward()
             optimizer.step()
             schedule.step()
             done += 1
+            if done % 10 == 0 or done == steps:
+                config.tell(done, {"loss": float(value.detach())})
             if done == steps:
                 break
         epoch += 1
         if done == before:
-            raise ValueError("the training set gives no batches")
+            raise ConfigError("the training set gives no batches")
     net.eval()
     return net
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from synth.errors import ConfigError, MissingPartError
 from synth.experiment.heatmaps import gaussians, peaks
-from synth.experiment.prediction import Prediction, Predictor, TrainSet
+from synth.experiment.prediction import Prediction, Predictor, Training, TrainSet
 from synth.types import F32, F64, U8, Category, Instance, Keypoints, Sample
 
 _STRIDE = 2  # of HeatNet
@@ -38,15 +38,15 @@ class _Heat:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{type(self).__name__}: {name} must be above 0, got {getattr(self, name)!r}")
 
-    def _fit(self, train_set: TrainSet, seed: int, outputs: int, made: Made, loss: Callable[..., Any]) -> Callable[[U8], F32]:
+    def _fit(self, train_set: TrainSet, config: Training, outputs: int, made: Made, loss: Callable[..., Any]) -> Callable[[U8], F32]:
         """A function from a picture to its (outputs, h / 2, w / 2) logits; `made` makes a batch of samples."""
         network = _network()
 
         def batches(epoch: int) -> Iterator[Any]:
-            for step, samples in enumerate(train_set.batches(epoch)):
-                yield made(samples, np.random.default_rng((seed, epoch, step)))
+            for step, places in enumerate(train_set.batches(epoch)):
+                yield made(train_set.samples(places), np.random.default_rng((config.seed, epoch, step)))
 
-        net = network.fit(lambda: network.HeatNet(outputs, self.channels, self.levels), batches, loss, self.steps, self.rate, seed)
+        net = network.fit(lambda: network.HeatNet(outputs, self.channels, self.levels), batches, loss, self.steps, self.rate, config)
         return lambda image: network.outputs_of(net, image)
 
 
@@ -76,9 +76,9 @@ class PointTrainer(_Heat):
         if len(self.scale) != 2 or not 0.1 <= self.scale[0] <= self.scale[1] <= 10:
             raise ConfigError(f"PointTrainer: scale must be two factors from 0.1 to 10, got {list(self.scale)}")
 
-    def train(self, train_set: TrainSet, val_set: Sequence[Sample], seed: int) -> Predictor:
+    def __call__(self, train_set: TrainSet, val_set: TrainSet | None, config: Training) -> Predictor:
         """A predictor of instances of category `corner`, one a point."""
-        outputs_of = self._fit(train_set, seed, 1, self._batch, _network().cross_entropy)
+        outputs_of = self._fit(train_set, config, 1, self._batch, _network().cross_entropy)
 
         def predict(image: U8) -> Prediction:
             heat = _sigmoid(outputs_of(self._seen(image)))[0]
@@ -156,7 +156,7 @@ class KeypointTrainer(_Heat):
         super().__post_init__()
         _check_size(self)
 
-    def train(self, train_set: TrainSet, val_set: Sequence[Sample], seed: int) -> Predictor:
+    def __call__(self, train_set: TrainSet, val_set: TrainSet | None, config: Training) -> Predictor:
         """A predictor of one instance of the one category."""
         named = [category for category in train_set.categories if category.keypoints]
         if len(named) != 1:
@@ -177,7 +177,7 @@ class KeypointTrainer(_Heat):
                     weights[i, k] = targets[i, k].any()
             return [image for image, _ in fitted], targets, weights
 
-        outputs_of = self._fit(train_set, seed, points, made, _network().softmax_entropy)
+        outputs_of = self._fit(train_set, config, points, made, _network().softmax_entropy)
 
         def predict(image: U8) -> Prediction:
             small, factor = _fitted(image, self.size)
@@ -207,7 +207,7 @@ class BoxTrainer(_Heat):
         super().__post_init__()
         _check_size(self)
 
-    def train(self, train_set: TrainSet, val_set: Sequence[Sample], seed: int) -> Predictor:
+    def __call__(self, train_set: TrainSet, val_set: TrainSet | None, config: Training) -> Predictor:
         """A predictor of boxes."""
         network = _network()
         categories = tuple(train_set.categories)
@@ -243,7 +243,7 @@ class BoxTrainer(_Heat):
             near = weights[:, -2:] * (weights[:, -2:] > 0.3)
             return heat + 2 * ((logits[:, -2:] - wanted[:, -2:]).abs() * near).sum() / near.sum().clamp(min=1)
 
-        outputs_of = self._fit(train_set, seed, len(categories) + 2, made, loss)
+        outputs_of = self._fit(train_set, config, len(categories) + 2, made, loss)
 
         def predict(image: U8) -> Prediction:
             small, factor = _fitted(image, self.size)

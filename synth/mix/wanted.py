@@ -157,10 +157,10 @@ class Mix:
         values = dict(_node(node, where))
         for name, kind in (("parts", Part), ("val", Source), ("test", Source)):
             inner = _node(values.get(name) or {}, f"{where}.{name}")
-            values[name] = {str(k): _made(kind, v, f"{where}.{name}.{k}") for k, v in inner.items() if v is not None}
+            values[name] = {str(k): from_node(kind, v, f"{where}.{name}.{k}") for k, v in inner.items() if v is not None}
         if values.get("schedule") is not None:
-            values["schedule"] = _made(Schedule, values["schedule"], f"{where}.schedule")
-        made: Mix = _made(cls, values, where)
+            values["schedule"] = from_node(Schedule, values["schedule"], f"{where}.schedule")
+        made: Mix = from_node(cls, values, where)
         return made
 
 
@@ -169,7 +169,8 @@ def exact(value: Amount) -> Fraction:
     return Fraction(str(value))
 
 
-def _made(kind: Any, node: Any, where: str) -> Any:
+def from_node(kind: Any, node: Any, where: str) -> Any:
+    """A dataclass of this module, or of experiments, from plain data. Raises ConfigError naming the key."""
     values = _node(node, where)
     known = [one.name for one in fields(kind)]
     for key in values:
