@@ -72,7 +72,8 @@ def _first(generator: Generator) -> int:
 
 def _some(generator: Generator, count: int) -> list[Sample]:
     made: list[Sample] = []
-    for index in range(_TRIES):
+    step = max(1, (generator.recipe.frames or 1) // count)  # of a scene over time: one clip from begin to end
+    for index in range(0, _TRIES * step, step):
         if len(made) < count:
             try:
                 made.append(generator[index])

@@ -18,14 +18,19 @@ class Scene(Protocol):
     the recipe, so that a changed mesh makes another run, and the licences travel with every commit and export. Of a mesh, these are
     all of `synth.assets.asset_files`. A scene that composes collages says so by `composes: ClassVar = Collage`; they are drawn by
     `synth.collage`, whatever renderer a recipe names.
+
+    A scene over time has `frames: int`, how many pictures a clip has, and may have `frame_s: float`, the seconds between two of them. Its
+    `compose` returns all worlds of a clip, in order: a tuple, or a sequence that makes each when it is asked for. In every one of them each
+    body with a category carries `track_id` in its attributes, a text or a whole number that no other body of the picture has and the same
+    thing keeps. Sample i is frame i % frames of clip i // frames; `rng` is the stream of the clip.
     """
 
     @property
     def categories(self) -> Sequence[Category]:
         """All categories that its bodies may carry, always in the same order."""
 
-    def compose(self, rng: Stream) -> World | Collage:
-        """One world, or one collage. Raises SceneError if it finds none."""
+    def compose(self, rng: Stream) -> World | Collage | Sequence[World | Collage]:
+        """One world, or one collage; of a scene over time, those of one clip. Raises SceneError if it finds none."""
 
 
 @runtime_checkable

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 import platform
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from synth.annotate import KEYPOINT_TOLERANCE, annotate, finish
 from synth.collage import CollageRenderer, CollageSpec
@@ -55,6 +56,8 @@ class Recipe:
             raise ConfigError(f"Recipe: seed must be a whole number from 0, below 2^63, got {self.seed!r}")
         if not self.keypoint_tolerance > 0:
             raise ConfigError(f"Recipe: keypoint_tolerance must be above 0, got {self.keypoint_tolerance}")
+        if self.frames is not None and (isinstance(self.frames, bool) or not isinstance(self.frames, int) or self.frames < 1):
+            raise ConfigError(f"Recipe: a scene's frames must be a whole number from 1, got {self.frames!r}")
         names = [category.name for category in self.scene.categories]
         if len(set(names)) != len(names):
             raise ConfigError(f"Recipe: the scene's categories must have different names, got {names}")
@@ -72,6 +75,12 @@ class Recipe:
         for part in (self.scene, *self.stages.values()):
             found |= getattr(part, "sources", {})
         return found
+
+    @property
+    def frames(self) -> int | None:
+        """Pictures in a clip of a scene over time; None of any other."""
+        frames: int | None = getattr(self.scene, "frames", None)
+        return frames
 
     @property
     def run(self) -> str:
@@ -92,6 +101,7 @@ class Generator:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._renderer: Renderer | None = None
+        self._clip: tuple[int, Sequence[World | Collage]] = (-1, ())  # the last one: its frames are mostly asked for in a row
 
     @property
     def renderer(self) -> Renderer:
@@ -113,7 +123,8 @@ class Generator:
             raise ConfigError(f"a sample's index must be a whole number from 0, got {index}")
         try:
             draft = self._draft(index)
-            return finish(draft, recipe.scene.categories, self._origin(renderer, index), recipe.key(index))
+            sample = finish(draft, recipe.scene.categories, self._origin(renderer, index), recipe.key(index))
+            return sample if recipe.frames is None else _in_clip(sample, recipe, *divmod(index, recipe.frames))
         except Exception as error:  # a plugin may raise anything; whatever it is, the user needs its coordinates
             what = str(error)
             if not isinstance(error, SynthError):
@@ -130,7 +141,7 @@ class Generator:
 
     def _draft(self, index: int) -> Draft:
         recipe = self.recipe
-        made = recipe.scene.compose(rng_for(recipe.seed, index, _SCENE))
+        made = self._composed(index)
         known = {category.name: category for category in recipe.scene.categories}
         for what, name, category in _things(made):
             if category is not None and known.get(category.name) != category:
@@ -153,6 +164,25 @@ class Generator:
                 raise LabelError(f"a stage added '{item.asset}' of category '{added.name}', which the scene does not declare")
         return draft
 
+    def _composed(self, index: int) -> World | Collage:
+        """What sample `index` shows: a world of its own, or its frame of a clip."""
+        recipe = self.recipe
+        clip, frame = divmod(index, recipe.frames or 1)
+        if recipe.frames is None or self._clip[0] != clip:
+            made = recipe.scene.compose(rng_for(recipe.seed, clip, _SCENE))
+            if recipe.frames is None:
+                if not isinstance(made, (World, Collage)):
+                    raise SceneError(f"compose must return a World or a Collage, got {type(made).__name__}; a scene over time has `frames`")
+                return made
+            if not isinstance(made, Sequence) or len(made) != recipe.frames:
+                got = len(made) if isinstance(made, Sequence) else type(made).__name__
+                raise SceneError(f"the scene has frames = {recipe.frames}, so compose must return so many worlds, got {got}")
+            self._clip = clip, made
+        shown = self._clip[1][frame]
+        if isinstance(shown, World):
+            _check_tracks(shown)
+        return shown
+
     def _origin(self, renderer: Renderer, index: int) -> Origin:
         return Origin(self.recipe.digest, self.recipe.name, self.recipe.seed, index, renderer.name, versions())
 
@@ -167,6 +197,26 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_tracks(world: World) -> None:
+    seen: set[Any] = set()
+    for body in world.bodies:
+        if body.category is None:
+            continue
+        track = (body.attributes or {}).get("track_id")
+        if isinstance(track, bool) or not isinstance(track, (int, str)) or track in seen:
+            what = "of two bodies" if track in seen else "of a labelled body must be a text or a whole number"
+            raise LabelError(f"body '{body.asset.name}' of a scene over time: attributes['track_id'] {what}, got {track!r}")
+        seen.add(track)
+
+
+def _in_clip(sample: Sample, recipe: Recipe, clip: int, frame: int) -> Sample:
+    """The sample with its place in a clip; the clip is its group, so that no split divides it."""
+    frame_s = getattr(recipe.scene, "frame_s", None)
+    time_s = {} if frame_s is None else {"time_s": round(frame * float(frame_s), 9)}
+    attributes = {**(sample.info.attributes or {}), "frame": frame, **time_s}
+    return replace(sample, info=replace(sample.info, group=f"{recipe.run}-clip-{clip:08d}", attributes=attributes))
 
 
 def _things(made: World | Collage) -> Iterator[tuple[str, str, Category | None]]:

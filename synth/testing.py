@@ -160,7 +160,8 @@ def _pictures(scene: Scene, spec: RendererSpec, samples: int, seed: int, name: s
     with Generator(Recipe(scene, spec, seed=seed, name=name)) as generator:
         _ = generator.renderer
         begin, failed = time.perf_counter(), []
-        for index in range(samples):
+        step = (generator.recipe.frames or 1) // 2 + 1  # of a scene over time: two pictures of each clip
+        for index in range(0, samples * step, step):
             try:
                 made.append(generator[index])
             except SynthError as error:
