@@ -24,11 +24,12 @@ from synth.compose.cameras import CameraRig
 from synth.compose.lights import Lights
 from synth.compose.shapes import box
 from synth.errors import ConfigError, SceneError, known_names
-from synth.geometry import project, rays, transform
+from synth.geometry import project, transform
 from synth.rand import Choice, Clip, Normal, Random, Stream, Sum, TruncatedNormal, Uniform, check_range, draw
 from synth.types import F64, Asset, Body, Camera, Category, DirectionalLight, Light, Material, World
 from synth_scenes.ground import Soil, soil_under, stones, straw
 from synth_scenes.library import sources
+from synth_scenes.overhead import Rectangle, seen_ground, wider
 from synth_scenes.plants import SPECIES, categories, plant
 from synth_scenes.surroundings import Surroundings
 
@@ -58,7 +59,7 @@ class Rows:
             check_range(f"rows.{name}", getattr(self, name), low, high)
         check_range("rows.missing", self.missing, 0, 1)
 
-    def draw(self, rng: Stream, area: tuple[float, float, float, float]) -> tuple[F64, F64]:
+    def draw(self, rng: Stream, area: Rectangle) -> tuple[F64, F64]:
         """x of the rows, and where plants stand (n, 2), in the rectangle x0 y0 x1 y1. A row goes through about x = 0."""
         x0, y0, x1, y1 = area
         spacing, step, missing = (float(draw(getattr(self, name), rng, name)) for name in ("spacing_m", "step_m", "missing"))
@@ -97,7 +98,7 @@ class Earth:
         ):
             check_range(f"earth.{name}", getattr(self, name), low, high)
 
-    def draw(self, rng: Stream, area: tuple[float, float, float, float], rows_x_m: F64) -> tuple[Soil, tuple[Body, ...]]:
+    def draw(self, rng: Stream, area: Rectangle, rows_x_m: F64) -> tuple[Soil, tuple[Body, ...]]:
         """Its surface, and what is seen of it: soil, stones, straw."""
         clod, rough = float(draw(self.clod_m, rng, "clod_m")), float(draw(self.roughness_m, rng, "roughness_m"))
         on = soil_under(area, rows_x_m, rng.child("heights"), clod, rough)
@@ -204,9 +205,9 @@ class Field:
     def compose(self, rng: Stream) -> World:
         """Crop, weeds, soil and what lies on it, the robot where it casts a shadow."""
         camera = self.camera.draw(rng.child("camera"), (0.0, 0.0, 0.0))
-        seen = _seen_ground(camera)
+        seen = seen_ground(camera, _MARGIN_M)
         rows_x, crop_xy = self.rows.draw(rng.child("rows"), seen)
-        on, ground = self.earth.draw(rng.child("earth"), _wider(seen, 0.1), rows_x)
+        on, ground = self.earth.draw(rng.child("earth"), wider(seen, 0.1), rows_x)
         plants = self._crop_plants(rng.child("crop"), crop_xy, on, camera) + self._weed_plants(
             rng.child("weeds"), seen, crop_xy, on, camera
         )
@@ -225,7 +226,7 @@ class Field:
             made.append(_planted(kind, age, self._crop[kind], xy, on, camera, one))
         return made
 
-    def _weed_plants(self, rng: Stream, area: tuple[float, float, float, float], crop_xy: F64, on: Soil, camera: Camera) -> list[Body]:
+    def _weed_plants(self, rng: Stream, area: Rectangle, crop_xy: F64, on: Soil, camera: Camera) -> list[Body]:
         x0, y0, x1, y1 = area
         count = round(draw(self.weeds, rng, "weeds") * (x1 - x0) * (y1 - y0))
         clearance = float(draw(self.clearance_m, rng, "clearance_m"))
@@ -271,7 +272,7 @@ def _planted(kind: str, growth: float, category: Category, xy: F64, on: Soil, ca
     return Body(asset, pose, category if seen else None, attributes=said if seen else None)
 
 
-def _free_place(rng: Stream, area: tuple[float, float, float, float], crop_xy: F64 | None, stems: F64, clearance_m: float) -> F64 | None:
+def _free_place(rng: Stream, area: Rectangle, crop_xy: F64 | None, stems: F64, clearance_m: float) -> F64 | None:
     """A place (2,) at least clearance_m from all stems, around a crop plant where crop_xy is given."""
     x0, y0, x1, y1 = area
     for u, v, w in rng.uniform(size=(_TRIES, 3)):
@@ -282,21 +283,3 @@ def _free_place(rng: Stream, area: tuple[float, float, float, float], crop_xy: F
         if not len(stems) or np.linalg.norm(stems - xy, axis=1).min() >= clearance_m:
             return xy
     return None
-
-
-def _seen_ground(camera: Camera) -> tuple[float, float, float, float]:
-    """The rectangle x0 y0 x1 y1 of the plane z = 0 that holds all the camera sees of it, with a margin. Raises SceneError."""
-    w, h = camera.width, camera.height
-    rim = np.array([(x, y) for x in np.linspace(0, w, 9) for y in (0, h)] + [(x, y) for y in np.linspace(0, h, 9) for x in (0, w)])
-    ways = rays(camera, rim) @ camera.world_from_camera[:3, :3].T
-    eye = camera.world_from_camera[:3, 3]
-    far = float((-eye[2] / np.minimum(ways[:, 2], -1e-9)).max())
-    if ways[:, 2].max() >= 0 or far > 10:
-        raise SceneError("the camera sees the horizon: raise camera.elevation_rad towards pi/2, or lower camera.fov_rad")
-    points = eye[:2] - eye[2] / ways[:, 2:] * ways[:, :2]
-    low, high = points.min(axis=0), points.max(axis=0)
-    return _wider((float(low[0]), float(low[1]), float(high[0]), float(high[1])), _MARGIN_M)
-
-
-def _wider(area: tuple[float, float, float, float], by_m: float) -> tuple[float, float, float, float]:
-    return area[0] - by_m, area[1] - by_m, area[2] + by_m, area[3] + by_m

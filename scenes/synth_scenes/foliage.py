@@ -74,11 +74,16 @@ class Leaves:
         return np.asarray(grid + self.base_m[:, None, None])
 
 
+def grid_normals(grid: F64) -> F64:
+    """Unit normals of surfaces (n, rows, columns, 3), to the side from which columns run clockwise of rows."""
+    normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=2))
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-300))
+
+
 def leaf_mesh(grid: F64) -> Mesh:
     """Leaves (n, rows, across, 3) as one mesh; v runs from base to tip, u across."""
     n, rows, columns = grid.shape[:3]
-    normals = np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=2))
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    normals = grid_normals(grid)
     i, j = (a.ravel() for a in np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij"))
     a = i * columns + j
     one = np.concatenate([np.stack([a, a + columns + 1, a + 1], 1), np.stack([a, a + columns, a + columns + 1], 1)])
