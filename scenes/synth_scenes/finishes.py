@@ -12,7 +12,7 @@ from synth.types import U8, Material, Rgb
 
 KINDS = ("wood", "fabric", "checked", "marble", "noise", "speckle", "cardboard", "metal")
 _VARIANTS = 6
-_SIZE_PX = 384
+_SIZE_PX = 512
 
 
 def finish(rng: Stream, kinds: tuple[str, ...] = KINDS) -> Material:

@@ -188,7 +188,8 @@ class Showcase:
                 return False
         if share_in_frame(camera, points) < draw(self.in_view, rng, "in_view"):
             return False
-        return visible_fraction(camera, body, others) >= draw(self.visible, rng, "visible")
+        visible = draw(self.visible, rng, "visible")
+        return visible == 0 or visible_fraction(camera, body, others) >= visible
 
     def _held(self, thing: Thing, world_from_camera: F64, rng: Stream) -> Body:
         pose = np.eye(4)
@@ -261,7 +262,7 @@ class Showcase:
     def _table(self, rng: Stream, side_m: float, top_m: float, middle_m: F64) -> Body:
         width, depth = (rng.child("size").uniform(1.0, 1.8, 2) * side_m).tolist()
         is_round = bool(rng.child("is_round").uniform() < 0.2)
-        asset = furniture.table(width, depth, 0.03, 0.7, is_round, float(rng.child("tile").uniform(0.25, 0.9)))
+        asset = furniture.table(width, depth, 0.03, 0.7, is_round, float(rng.child("tile").uniform(0.2, 0.6)))
         top = Paint(saturation=Uniform(0, 0.4)).draw(rng.child("paint")) if rng.child("is_plain").uniform() < 0.25 else finish(rng)
         turn = float(rng.child("yaw").uniform(-math.pi, math.pi))
         pose = np.eye(4)

@@ -143,7 +143,7 @@ class CameraRig:
         frame = (1.0, 1.0) if self.size_px is not None else (camera.width, camera.height)
         name = "size_px" if self.size_px is not None else "size_share"
         size = float(draw(getattr(self, name), rng, name))
-        near = float(camera.near_m - points_m[:, 2].min()) * 1.0001
+        near = max(float(camera.near_m - points_m[:, 2].min()) * 1.0001, 1e-6)
         low, high = near, 1e4 * (near + float(np.abs(points_m).max()))
         if not np.ptp(points_m, axis=0).any():
             raise SceneError(f"camera.{name} makes a target so large, but it is one point; use camera.distance_m")
