@@ -42,6 +42,10 @@ class Recipe:
     name: str = "scene"
 
     def __post_init__(self) -> None:
+        try:
+            names = [category.name for category in getattr(self.scene, "categories", ())]
+        except Exception as error:  # a plugin may raise anything
+            raise ConfigError(f"Recipe: the scene's categories: {told(error, self.scene)}") from error
         if getattr(self.scene, "composes", World) is Collage:
             object.__setattr__(self, "renderer", CollageSpec())
             if self.output.maps:
@@ -58,7 +62,6 @@ class Recipe:
             raise ConfigError(f"Recipe: keypoint_tolerance must be above 0, got {self.keypoint_tolerance}")
         if self.frames is not None and (isinstance(self.frames, bool) or not isinstance(self.frames, int) or self.frames < 1):
             raise ConfigError(f"Recipe: a scene's frames must be a whole number from 1, got {self.frames!r}")
-        names = [category.name for category in self.scene.categories]
         if len(set(names)) != len(names):
             raise ConfigError(f"Recipe: the scene's categories must have different names, got {names}")
 
@@ -126,10 +129,7 @@ class Generator:
             sample = finish(draft, recipe.scene.categories, self._origin(renderer, index), recipe.key(index))
             return sample if recipe.frames is None else _in_clip(sample, recipe, *divmod(index, recipe.frames))
         except Exception as error:  # a plugin may raise anything; whatever it is, the user needs its coordinates
-            what = str(error)
-            if not isinstance(error, SynthError):
-                place = raised_at(error, type(recipe.scene).__module__.partition(".")[0])
-                what = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+            what = told(error, recipe.scene)
             raise SceneError(f"sample {index} (scene {recipe.name}, seed {recipe.seed}): {what}") from error
 
     def __iter__(self) -> Iterator[Sample]:
@@ -197,6 +197,14 @@ class Generator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def told(error: Exception, scene: object) -> str:
+    """What an error says; of one that is not ours, where in the scene's package it arose too."""
+    if isinstance(error, SynthError):
+        return str(error)
+    place = raised_at(error, type(scene).__module__.partition(".")[0])
+    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
 def _check_tracks(world: World) -> None:

@@ -20,11 +20,11 @@ import numpy as np
 
 from synth.content import Contents
 from synth.digest import label_digest
-from synth.errors import SynthError, known_names, raised_at
+from synth.errors import SynthError, known_names
 from synth.parameters import parameters, replaced, variants
 from synth.protocols import RendererSpec, Scene
 from synth.rand import rng_for
-from synth.recipe import Generator, Recipe
+from synth.recipe import Generator, Recipe, told
 from synth.render.flat import FlatSpec
 from synth.types import Category, Instance, Sample
 
@@ -80,15 +80,8 @@ def check_scene(
         findings += _pictures(scene, spec, samples, seed, name)
         findings += _effects(scene, worlds, seed, contents, must_act)
     except Exception as error:  # a plugin may raise anything
-        findings.append(Finding(_told(error, scene), f"scene {name}", _MAKEABLE))
+        findings.append(Finding(told(error, scene), f"scene {name}", _MAKEABLE))
     return findings
-
-
-def _told(error: Exception, scene: object) -> str:
-    if isinstance(error, SynthError):
-        return str(error)
-    place = raised_at(error, type(scene).__module__.partition(".")[0])
-    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
 # --- as a part of a recipe --------------------------------------------------------------------------------------------
@@ -111,7 +104,7 @@ def _as_a_part(scene: Any) -> Iterator[Finding]:
         yield Finding(str(error), kind, "fields may hold numbers, texts, tuples, arrays, paths, distributions and frozen dataclasses")
     except Exception as error:
         mend = "workers get it by pickle: define the class at the top of a module, and keep no function or open file in a field"
-        yield Finding(f"cannot be pickled: {_told(error, scene)}", kind, mend)
+        yield Finding(f"cannot be pickled: {told(error, scene)}", kind, mend)
     missing = [str(path) for path in getattr(scene, "sources", {}) if not path.is_file()]
     if missing:
         yield Finding(f"names files that are not there: {', '.join(missing)}", f"{kind}.sources", "ship them, or take them out")

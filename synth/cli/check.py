@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from synth.cli.shared import Arguments, open_store, parse, parser
@@ -14,14 +15,17 @@ def reproduce(arguments: Arguments) -> int:
     made = parser("reproduce", reproduce)
     made.add_argument("ref")
     made.add_argument("key")
+    made.add_argument("--config-dir", type=Path, help="where its scene lies, if it came from a folder that is not installed")
     options = parse(made, arguments)
     from synth.config.build import build_recipe
+    from synth.config.searchpath import loose
     from synth.reproduce import reproduce as make_again
 
     def recipe_of(meta: Mapping[str, Any]) -> Any:
         return build_recipe(meta["config"]["resolved"], meta["scene"])
 
-    outcome = make_again(open_store(options), options.key, options.ref, recipe_of)
+    with loose(options.config_dir):
+        outcome = make_again(open_store(options), options.key, options.ref, recipe_of)
     print("\n".join(outcome.lines))
     return 0 if outcome.same else 1
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from synth.config.searchpath import config_folders, loose, options, own_configs
+from synth.config.searchpath import config_folders, loose, options, own_configs, written_in
 from synth.errors import ConfigError, SynthError, known_names
 
 Prepare = Callable[[dict[str, Any], "Choices"], Callable[[], int]]
@@ -188,6 +188,9 @@ def _explained(error: Exception, arguments: Sequence[str]) -> SynthError:
         return ConfigError(f"'{cause.full_key}' has no value; give one: {cause.full_key}=...")
     if isinstance(cause, OmegaConfBaseException):
         found = str(cause.msg if getattr(cause, "msg", None) else cause).splitlines()[0]
+        quoted = re.search(r"Interpolation key '([^']+)'", found)
+        place = written_in(quoted[1]) if quoted else ""
+        found += f" ({place})" if place else ""
         return ConfigError(f"{cause.full_key}: {found}" if cause.full_key else found)
     if isinstance(error, HydraException):
         return ConfigError(" ".join(str(error).split("\n")[:2]).strip())
