@@ -296,10 +296,20 @@ def _part(silhouette: Window, mask_xy: F64, width: int, height: int) -> tuple[in
 
 
 def _encoded(part: Bool, x0: int, y0: int, width: int, height: int) -> Rle:
-    """A mask of which only a part, with its corner at (x0, y0), holds something. Column by column, as it is encoded."""
-    mask = np.zeros((height, width), dtype=np.bool_, order="F")
-    mask[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
-    return Rle.encode(mask)
+    """A mask of which only a part, with its corner at (x0, y0), holds something: `Rle.encode` without a frame of nothing around it."""
+    from pycocotools import mask as coco
+
+    rows, columns = part.shape
+    framed = np.zeros((columns, rows + 2), dtype=np.bool_)
+    framed[:, 1:-1] = part.T
+    column, row = np.divmod(np.flatnonzero(framed[:, 1:] != framed[:, :-1]), rows + 1)
+    turns = (column + x0) * height + row + y0  # pixels, column by column, where a run of ones or of zeros starts
+    if rows == height:  # a run that goes on at the head of the next column
+        ends, starts = turns[1:-1:2], turns[2::2]
+        turns = np.delete(turns, np.flatnonzero(np.repeat(ends == starts, 2)) + 1)
+    turns = turns[turns < width * height]
+    counts = np.diff(turns, prepend=0, append=width * height)
+    return Rle(height, width, bytes(coco.frPyObjects({"size": (height, width), "counts": counts}, height, width)["counts"]))
 
 
 def _misses_frame(outline_xy: F64, width: int, height: int) -> bool:
@@ -326,30 +336,7 @@ def mask_corners(mask: Bool) -> F64:
 
 def _hull_corners(mask: Bool) -> F64:
     """(n, 2) those of `mask_corners` that may be corners of the hull: few, so that what follows is quick; (0, 2) if the mask is empty."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return np.zeros((0, 2))
-    inner = mask[rows[0] : rows[-1] + 1]
-    there = inner.any(axis=1)
-    left = np.where(there, inner.argmax(axis=1), np.inf)
-    right = np.where(there, mask.shape[1] - inner[:, ::-1].argmax(axis=1), -np.inf)
-    # At each line between two rows, the outermost of the corners above and below.
-    left = np.minimum(np.append(left, np.inf), np.append(np.inf, left))
-    right = np.maximum(np.append(right, -np.inf), np.append(-np.inf, right))
-    y = np.arange(rows[0], rows[-1] + 2, dtype=np.float64)
-    return np.concatenate([_bulging(-left, y) * (-1, 1), _bulging(right, y)])
+    import cv2
 
-
-def _bulging(x: F64, y: F64) -> F64:
-    """(n, 2) of the points of a chain, downwards, those that may be corners of its hull to the right. A corner lies outside every line
-    between two others, so whatever does not is left out, whichever two are tried."""
-    x, y = x[np.isfinite(x)], y[np.isfinite(x)]
-    for reach in (1, 2, 4, 8, 1):
-        if len(x) <= 2 * reach:
-            break
-        above, at, below = slice(None, -2 * reach), slice(reach, -reach), slice(2 * reach, None)
-        out = (x[at] - x[above]) * (y[below] - y[above]) > (x[below] - x[above]) * (y[at] - y[above])
-        keep = np.ones(len(x), dtype=np.bool_)
-        keep[at] = out
-        x, y = x[keep], y[keep]
-    return np.stack([x, y], axis=1)
+    corners = mask_corners(mask).astype(np.int32)  # of whole numbers OpenCV's hull is exact
+    return np.asarray(cv2.convexHull(corners).reshape(-1, 2), dtype=np.float64) if len(corners) else np.zeros((0, 2))

@@ -200,11 +200,10 @@ def convex_hull(points_xy: F64) -> F64:
     for sides in (8, 32):
         if len(points) > 64:
             points = points[~_within_extremes(points, sides)]
-    points = np.unique(points, axis=0)
-    if len(points) < 3:
-        return points
-    rows = points.tolist()
-    hull: list[list[float]] = []
+    rows: list[tuple[float, float]] = sorted(set(map(tuple, points.tolist())))
+    if len(rows) < 3:
+        return np.array(rows).reshape(-1, 2)
+    hull: list[tuple[float, float]] = []
     for chain in (rows, rows[::-1]):
         start = len(hull)
         for p in chain:
