@@ -22,7 +22,8 @@ _FOCAL = 1.5  # of the camera that sees a tilted cut-out, in longer sides of the
 class Layout:
     """Random homographies for cut-outs, each drawn from a stream of its own.
 
-    scale: longer side of what is opaque, as a share of the frame's shorter side. turn_rad: clockwise on the screen. stretch: width over
+    scale: longer side of what is opaque, as a share of the frame's shorter side. own_size: instead of that, a factor on the cut-out's own
+    size in px, where cut-outs of one camera keep their proportions. turn_rad: clockwise on the screen. stretch: width over
     height, times the cut-out's own. shear_rad: between its sides. tilt_rad: of its plane out of the image, about an axis in the image
     that may lie anywhere; the camera then sees it in perspective. mirror: how likely left and right change places.
     truncated: share of it that may lie outside the frame. hidden: share of what a labelled cut-out shows within the frame that later ones
@@ -30,6 +31,7 @@ class Layout:
     """
 
     scale: Random[float] = LogUniform(0.12, 0.45)
+    own_size: Random[float] | None = None
     turn_rad: Random[float] = Normal(0.0, 0.2)
     stretch: Random[float] = 1.0
     shear_rad: Random[float] = 0.0
@@ -51,6 +53,8 @@ class Layout:
             ("hidden", 0.0, 1.0),
         ):
             check_range(f"layout.{name}", getattr(self, name), low, high)
+        if self.own_size is not None:
+            check_range("layout.own_size", self.own_size, 0.01, 100.0)
         check_range("layout.tries", self.tries, 1, 10_000, whole=True)
 
     def shape(self, cutout: Cutout, width: int, height: int, rng: Stream) -> F64:
@@ -58,7 +62,11 @@ class Layout:
         low, high = extent(cutout)
         size = high - low
         to_middle = np.array([[1, 0, -(low[0] + high[0]) / 2], [0, 1, -(low[1] + high[1]) / 2], [0, 0, 1.0]])
-        scale = float(draw(self.scale, rng, "scale")) * min(width, height) / float(size.max())
+        scale = (
+            float(draw(self.scale, rng, "scale")) * min(width, height) / float(size.max())
+            if self.own_size is None
+            else float(draw(self.own_size, rng, "own_size"))
+        )
         stretch = math.sqrt(float(draw(self.stretch, rng, "stretch")))
         mirror = draw(self.mirror, rng, "mirror")
         flip = -1.0 if mirror > 0 and rng.child("flip").uniform() < mirror else 1.0

@@ -202,3 +202,15 @@ def test_a_bent_sheet_is_a_layer_like_any_other() -> None:
     assert instance.keypoints is not None
     assert instance.keypoints.v.tolist() == [2]
     assert instance.keypoints.xy[0] == pytest.approx(np.array(bent.keypoints_xy["p0"]) / 2)
+
+
+def test_own_size_keeps_proportions_of_cutouts() -> None:
+    small, large = (Cutout("c", np.full((side, side, 4), 255, np.uint8)) for side in (20, 60))
+    layout = Layout(own_size=1.5, turn_rad=0.0)
+    for cutout, side in ((small, 20), (large, 60)):
+        shape = layout.shape(cutout, 640, 480, rng_for(1, 0, "layout"))
+        assert shape[:2, :2] == pytest.approx(1.5 * np.eye(2))
+        corners = shape @ [[0, side], [0, side], [1, 1]]
+        assert np.ptp(corners[0] / corners[2]) == pytest.approx(1.5 * side)
+    with pytest.raises(ConfigError, match=r"layout\.own_size"):
+        Layout(own_size=0.0)

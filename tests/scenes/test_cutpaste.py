@@ -147,3 +147,14 @@ def test_too_many_are_one_message() -> None:
         full.compose(rng_for(0, 0))
     assert replace(scene(), objects=0, distractors=0).compose(rng_for(0, 0)).layers == ()
     assert len(replace(scene(), objects=Integers(4, 4), distractors=0).compose(rng_for(0, 0)).layers) == 4
+
+
+def test_shares_say_how_often_a_category_is_drawn() -> None:
+    scene = Cutpaste(objects=4, distractors=0, shares={"can": 3, "lemon": 1})
+    drawn = [layer.category.name for i in range(60) for layer in scene.compose(rng_for(3, i, "scene")).layers if layer.category]
+    assert set(drawn) == {"can", "lemon"}
+    assert 0.65 < drawn.count("can") / len(drawn) < 0.85  # three quarters; four deviations of 240 draws
+    with pytest.raises(ConfigError, match=r"shares: no category 'cann'; did you mean 'can'"):
+        Cutpaste(shares={"cann": 1})
+    with pytest.raises(ConfigError, match="more than 0"):
+        Cutpaste(shares={"can": 0})
