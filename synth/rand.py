@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -33,8 +34,12 @@ class Stream(np.random.Generator):
     def __init__(self, seed: int, index: int, path: tuple[str, ...] = ()) -> None:
         if seed < 0 or index < 0:
             raise ConfigError(f"seed and index must be whole numbers from 0, got seed={seed}, index={index}")
-        words = np.frombuffer(hashlib.sha256("\0".join(path).encode()).digest()[:16], dtype="<u4")
-        super().__init__(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index, *map(int, words)))))
+        words = hashlib.sha256("\0".join(path).encode()).digest()[:16]
+        if max(seed, index) < 2**32:  # the very words that SeedSequence makes of the numbers below, in a fifth of the time
+            source = np.random.SeedSequence(np.frombuffer(struct.pack("<5I", seed, 0, 0, 0, index) + words, dtype="<u4"))
+        else:
+            source = np.random.SeedSequence(seed, spawn_key=(index, *struct.unpack("<4I", words)))
+        super().__init__(np.random.PCG64(source))
         self.seed, self.index, self.path = seed, index, path
 
     def child(self, *names: str | int) -> Stream:

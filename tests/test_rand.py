@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import pickle
 from typing import Any
@@ -94,6 +95,13 @@ def test_draws_stay_in_the_support(distribution: Distribution[Any]) -> None:
 def test_golden_stream() -> None:
     assert rng_for(0, 0, "scene").integers(2**32) == 2754474723
     assert rng_for(7, 41, "scene").child("lights", 2).integers(2**32) == 3648890977
+
+
+@pytest.mark.parametrize(("seed", "index"), [(0, 0), (7, 41), (2**32 - 1, 2**32 - 1), (2**32, 3), (5, 2**40), (2**70, 0)])
+def test_a_stream_is_seeded_by_numpys_own_sequence_of_its_key(seed: int, index: int) -> None:
+    words = np.frombuffer(hashlib.sha256(b"scene\0light").digest()[:16], dtype="<u4").tolist()
+    expected = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index, *words)))
+    assert rng_for(seed, index, "scene", "light").bit_generator.state == expected.state
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40), st.text(max_size=8), st.text(max_size=8))
