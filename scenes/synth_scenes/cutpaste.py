@@ -32,7 +32,7 @@ class Cutpaste:
     cutouts: str = "groceries"
     backgrounds: str = "photos"
     objects: Random[int] = Integers(3, 7)
-    shares: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float] | None = None
     distractors: Random[int] = Integers(0, 3)
     distractor_cutouts: str = "plants"
     zoom: Random[float] = Backdrop.zoom
@@ -45,14 +45,15 @@ class Cutpaste:
             check_range(name, getattr(self, name), 1, 16384, whole=True)
         check_range("objects", self.objects, 0, 500, whole=True)
         check_range("distractors", self.distractors, 0, 500, whole=True)
-        object.__setattr__(self, "shares", dict(self.shares or {}))
+        shares = dict(self.shares or {})
+        object.__setattr__(self, "shares", shares)
         _ = self._files, self._backdrop
         names = [category.name for category in self.categories]
-        for name, share in self.shares.items():
+        for name, share in shares.items():
             if name not in names:
                 raise ConfigError(f"shares: {known_names('category', str(name), names)}")
             check_range(f"shares.{name}", share, 0, 1e9)
-        if self.shares and not any(self.shares.values()):
+        if shares and not any(shares.values()):
             raise ConfigError("shares must name at least one category with more than 0")
 
     @cached_property
