@@ -43,8 +43,8 @@ from synth_scenes.skin import (
     skin_group,
 )
 
-_TEXTURE_PX = 1024
 _RINGS = 12  # of the lesion's surface
+_SMOOTH = 3  # waves around that are left in its middle
 _INK = (0.36, 0.26, 0.6)
 _HAIRS = ((0.09, 0.07, 0.06), (0.2, 0.13, 0.09), (0.42, 0.3, 0.17), (0.55, 0.53, 0.5))
 
@@ -54,8 +54,9 @@ class Lesion:
     """diameter_m: the largest across. elongation: the shorter axis over the longer one. asymmetry and irregularity: how strong slow and
     fast waves of the outline are. colors: how many of six, where each takes enough of the area. structure: none, network or globules.
     fade_m: half of the way over which it fades into the skin. raised_m: height of its middle. ita_deg: tone of the skin, from 70 (very
-    light) to -60 (dark). hairs, bubbles: how many. ruler, pen, tube: how likely there is a ruler, a pen's mark, the rim of the dermatoscope around the picture.
-    vignette [0, 1]: share of the light that comes from lamps around the lens, which the rim of the picture gets less of.
+    light) to -60 (dark). hairs, bubbles: how many. ruler, pen, tube: how likely there is a ruler, a pen's mark, the rim of the
+    dermatoscope around the picture. vignette [0, 1]: share of the light that comes from lamps around the lens, which the rim of the
+    picture gets less of. texture_px: side of the picture on the skin, which is twice as wide as what the camera sees, or less.
     """
 
     categories: ClassVar[tuple[Category, ...]] = (Category("lesion"),)
@@ -86,6 +87,7 @@ class Lesion:
     tube: Random[float] = 0.3
     vignette: Random[float] = Uniform(0.15, 0.7)
     exposure: Random[float] = Uniform(0.85, 1.1)
+    texture_px: int = 1024
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -105,6 +107,7 @@ class Lesion:
             check_range(name, getattr(self, name), low, high)
         for name, least, most in (("colors", 1, len(COLORS)), ("hairs", 0, 500), ("bubbles", 0, 500)):
             check_range(name, getattr(self, name), least, most, whole=True)
+        check_range("texture_px", self.texture_px, 128, 8192, whole=True)
         for structure in self.structure.options if isinstance(self.structure, Choice) else [self.structure]:
             if structure not in STRUCTURES:
                 raise ConfigError(known_names("structure", str(structure), STRUCTURES))
@@ -117,7 +120,7 @@ class Lesion:
         rim = outline(rng.child("outline"), diameter_m=shape[0], elongation=shape[1], asymmetry=shape[2], irregularity=shape[3])
         raised = float(draw(self.raised_m, rng, "raised_m"))
         far = max(math.sqrt(2) * reach, 1.2 * float(np.linalg.norm(rim, axis=1).max()))
-        square = Square(_TEXTURE_PX, 2 * far)
+        square = Square(self.texture_px, 2 * far)
         said, paint = self._painted(square, rim, rng)
         inner, outer = _surfaces(rim, raised, far)
         hairs = int(draw(self.hairs, rng, "hairs"))
@@ -184,10 +187,15 @@ def _said(measures: Measures, shares: dict[str, float]) -> dict[str, Any]:
 
 
 def _surfaces(rim: F64, raised_m: float, far_m: float) -> tuple[Mesh, Mesh]:
-    """The lesion within its outline, and the skin around it as far as far_m; they meet at the outline, point for point."""
+    """The lesion within its outline, and the skin around it as far as far_m; they meet at the outline, point for point. Farther in, the
+    rings are smoother than the outline, else a raised lesion would have spokes."""
     closed = np.vstack([rim, rim[:1]])
+    waves = np.fft.fft(rim[:, 0] + 1j * rim[:, 1])
+    waves[_SMOOTH + 1 : -_SMOOTH] = 0
+    smooth = np.fft.ifft(waves)
+    core = np.stack([smooth.real, smooth.imag], 1)[np.arange(len(closed)) % len(rim)]
     inward = np.linspace(0, 1, _RINGS + 1)[:, None, None]
-    inner = closed[None] * inward
+    inner = inward * (core + (closed - core) * inward**6)
     lifted = np.concatenate([inner, _height(inward, raised_m) + 0 * inner[..., :1]], axis=-1)
     angle = np.arctan2(closed[:, 1], closed[:, 0])
     circle = far_m * np.stack([np.cos(angle), np.sin(angle)], 1)

@@ -23,7 +23,7 @@ COLORS: dict[str, Rgb] = {  # sRGB, on light skin
     "red": (0.72, 0.37, 0.34),
     "light_brown": (0.66, 0.44, 0.29),
     "dark_brown": (0.38, 0.22, 0.14),
-    "blue_grey": (0.40, 0.44, 0.52),
+    "blue_grey": (0.40, 0.43, 0.49),
     "black": (0.13, 0.10, 0.10),
 }
 COUNTED_SHARE = 0.03

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.compose import shapes
@@ -146,6 +146,7 @@ def test_joined_and_moved() -> None:
     assert bare.uv is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.02, 0.2), min_size=4, max_size=24),
     st.floats(0.01, 1),
