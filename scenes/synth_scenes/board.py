@@ -22,8 +22,8 @@ from synth_scenes.showcase import Showcase, Thing, rig
 @dataclass(frozen=True)
 class Board(Showcase):
     """pattern: what is printed. margin_m: white around it, each side on its own. outer: how much of a chessboard's outermost squares is on
-    the paper, each side on its own, as where a print is cut. plate: how likely it is glued on a stiff plate, which stands out by
-    plate_margin_m and is plate_thickness_m thick.
+    the paper, each side on its own, as where a print is cut; of other boards, only the margin is cut so. plate: how likely it is glued on a
+    stiff plate, which stands out by plate_margin_m and is plate_thickness_m thick.
     curvature_per_m: 1 over the radius of the cylinder that it bends to, and of a wave upon it (wave_per_m); wrinkle_m: mean height of
     wrinkles. ink, paper: how much light black and white reflect [0, 1]; paper_tint: red, green and blue of the paper are each darkened by
     up to this share. roughness: of both [0, 1]. glare: how likely a lamp mirrors in it, of glare_intensity (irradiance at 1 m).
@@ -89,7 +89,9 @@ class Board(Showcase):
     def asset(self, rng: Stream) -> Asset:
         """A board: its print, its shape and what it is made of."""
         margins, outer = ([float(draw(value, rng, f"{name}_{i}")) for i in range(4)] for name, value in _sides(self))
-        cut = [(1 - share) * self.pattern.square_m if self.pattern.kind == "chessboard" else 0.0 for share in outer]
+        cut = [(1 - share) * self.pattern.square_m for share in outer]
+        if self.pattern.kind != "chessboard":  # a cut marker is none: only white is cut
+            cut = [min(lost, margin) for lost, margin in zip(cut, margins, strict=True)]
         ink, at_m, texels_m = self.pattern.ink((outer[0], outer[1], outer[2], outer[3]), max(margins))
         white = float(draw(self.paper, rng, "paper")) * (
             1 - draw(self.paper_tint, rng, "paper_tint") * rng.child("tint_rgb").uniform(size=3)

@@ -38,7 +38,6 @@ def rig(size_share: Random[float], offset: Random[float]) -> CameraRig:
     """A camera that looks down at a thing, which is so large in the picture and so far off its middle."""
     return CameraRig(
         fov_rad=Uniform(0.6, 1.2),
-        distance_m=1.0,
         elevation_rad=Uniform(0.1, 1.35),
         roll_rad=Normal(0, 0.1),
         aim_error_m=0.0,
