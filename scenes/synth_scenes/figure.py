@@ -61,7 +61,8 @@ _ON_HEAD = {"nose": (0.125, 0.0, 0.047), "eye": (EYE_M[0] + EYE_RADIUS_M, EYE_M[
 
 @dataclass(frozen=True)
 class Build:
-    """Which figure. feminine: form of the body, 0 or 1 or between; hair, top, bottom: kinds of figure_shapes."""
+    """Which figure. feminine: form of the body, 0 or 1 or between; hair, top, bottom: kinds of figure_shapes; without top and bottom: a
+    mannequin without clothes."""
 
     feminine: float = 0.0
     hair: str = "short"
@@ -73,11 +74,14 @@ class Build:
     def parts(self) -> tuple[str, ...]:
         """Names of what is drawn, in order."""
         hair = () if self.hair == "bald" else (f"hair_{self.hair}",)
+        if not (self.top and self.bottom):
+            return (*MANNEQUIN, *hair)
         legs = ("legs",) if self.bottom == "shorts" else ()
         return (*BARE, *legs, *hair, f"top_{self.top}", f"bottom_{self.bottom}", "shoes", "soles")
 
 
 BARE = ("skin", "left_hand", "right_hand", "head", "eyes")
+MANNEQUIN = ("bare", *BARE[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +127,12 @@ def _moved(name: str, part: Shape, bones: F64, folds: Deformation | None) -> F64
     return blended(points, part.weights.astype(np.float64), bones)
 
 
-def figure(posed: Posed, materials: Mapping[str, Material], skin_rgb: F64, hair_rgb: F64, iris_rgb: F64, tile_m: float = 0.2) -> Asset:
+def figure(
+    posed: Posed, materials: Mapping[str, Material], skin_rgb: F64, hair_rgb: F64, iris_rgb: F64, tile_m: float = 0.2, plain: bool = False
+) -> Asset:
     """One asset. materials: of hair, top, bottom, shoes and soles, by the first word of a part's name, and `skin`, `eyes`; their base
-    colours are those of the cloth, while skin, head and eyes are coloured by linear skin_rgb, hair_rgb, iris_rgb (3,). tile_m: width of the
-    cloth's textures."""
+    colours are those of the cloth, while skin, head and eyes are coloured by linear skin_rgb, hair_rgb, iris_rgb (3,). tile_m: width of
+    textures. plain: what is bare has one colour, and the texture of its material, if any."""
     build = posed.build
     covers = (f"top_{build.top}", f"bottom_{build.bottom}")
     meshes = []
@@ -135,15 +141,15 @@ def figure(posed: Posed, materials: Mapping[str, Material], skin_rgb: F64, hair_
         under = covers if name in ("skin", "legs") else covers[:1] if name.startswith("bottom") else ()
         seen = ~hidden(name, under, build.feminine) if under else np.ones(len(part.faces), dtype=np.bool_)
         kind = name.split("_")[0]
-        bare = name in BARE or name == "legs"
+        bare = name in (*MANNEQUIN, "skin", "legs")
         normals = posed.normals[name][part.pick]
-        colors = _colors(name, build.feminine, len(part.vertices_m), skin_rgb, hair_rgb, iris_rgb) if bare else None
+        colors = _colors("" if plain else name, build.feminine, len(part.vertices_m), skin_rgb, hair_rgb, iris_rgb) if bare else None
         meshes.append(
             Mesh(
                 points[part.pick].astype(np.float32),
                 part.corner_faces[seen],
                 normals.astype(np.float32),
-                None if bare else (part.uv_m / tile_m).astype(np.float32),
+                None if bare and not plain else (part.uv_m / tile_m).astype(np.float32),
                 None if colors is None else colors[part.pick].astype(np.float32),
                 materials["eyes" if name == "eyes" else "skin" if bare else kind],
             )

@@ -38,7 +38,8 @@ class Shape:
 
 @cache
 def shape(name: str, feminine: float) -> Shape:
-    """`skin`, `left_hand`, `right_hand`, `legs`, `head`, `hair_STYLE`, `top_KIND`, `bottom_KIND`, `shoes`, `soles`, `eyes`."""
+    """A part by its name: `skin` of a dressed figure or `bare`, all of it; `left_hand`, `right_hand`, `legs`, `head`, `eyes`, `hair_STYLE`,
+    `top_KIND`, `bottom_KIND`, `shoes`, `soles`."""
     if name == "eyes":
         vertices, faces = _eyes()
     else:
@@ -52,7 +53,7 @@ def shape(name: str, feminine: float) -> Shape:
     weights = _rigid(vertices, "head") if name.startswith(("eyes", "hair")) and name != "hair_long" else bone_weights(vertices, feminine)
     if name in ("shoes", "soles"):
         weights = _on_feet(vertices)
-    if name.startswith(("skin", "top", "bottom", "legs", "hair_long")):
+    if name.startswith(("skin", "bare", "top", "bottom", "legs", "hair_long")):
         weights = _smoothed(weights, faces, 6)
     pick, corner_faces, uv = _unwrapped(vertices, faces, feminine) if name.startswith(("top", "bottom")) else _plain(vertices, faces)
     return Shape(vertices, surface_normals(vertices, faces), faces, weights.astype(np.float32), pick, corner_faces, uv)
@@ -79,6 +80,9 @@ def _solid(name: str, feminine: float) -> tuple[list[Part], float]:
         whole = united([limbs["trunk"], limbs["neck"], *arms], 0.03)
         whole = cut(whole, half_space((0, 0, 1.475), (0, 0, -1)))
         return [cut(whole, half_space((0, 0, 0.99), (0, 0, 1)))], 0.0115
+    if name == "bare":
+        limbs_ = [name for name in limbs if name != "head" and not name.endswith("hand")]
+        return [cut(united([limbs[name] for name in limbs_], 0.03), half_space((0, 0, 1.475), (0, 0, -1)))], 0.0105
     if name.endswith("_hand"):
         wrist = name.replace("hand", "wrist")
         return [cut(united([limbs[name], limbs[wrist]], 0.012), _before(wrist, -0.085))], 0.0055
