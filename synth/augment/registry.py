@@ -142,6 +142,7 @@ REGISTRY: Mapping[str, Treatment] = {
     "TimeReverse": _refused("it is made for spectrograms; a mirror is HorizontalFlip"),
     "TimeMasking": _refused("it is made for spectrograms; use XYMasking"),
     "FrequencyMasking": _refused("it is made for spectrograms; use XYMasking"),
+    **dict.fromkeys(("ToTensorV2", "ToTensor3D"), _TYPE),  # which it exports where torch is installed
     "Normalize": _TYPE,
     "ToFloat": _TYPE,
     "FromFloat": _TYPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,11 @@ def ids(cases: list[tuple[str, dict[str, Any]]]) -> list[str]:
     return [name for name, _ in cases]
 
 
-def moved_draft(world: World, name: str, params: dict[str, Any], seed: int) -> tuple[Draft, Draft]:
-    base = annotate(world, FlatSpec().open().render(world, normals=True))
-    return base, stage(name, params).apply(base, rng_for(seed, 0, "s"))
+@cache  # several transforms start from the same picture
+def drawn(seed: int, lens: tuple[float, ...] = NO_LENS) -> tuple[World, Draft]:
+    """A world and its draft."""
+    world = random_world(seed, lens, bodies=3)
+    return world, annotate(world, FlatSpec().open().render(world, normals=True))
 
 
 def seen_again(world: World, moved: Draft) -> Draft:
@@ -70,8 +73,8 @@ def compare(moved: Draft, truth: Draft) -> None:
 @pytest.mark.parametrize(("name", "params"), RIGID, ids=ids(RIGID))
 def test_the_new_camera_sees_the_new_picture(name: str, params: dict[str, Any], lens: tuple[float, ...]) -> None:
     seed = 2 if any(lens) else 1
-    world = random_world(seed, lens, bodies=3)
-    _, moved = moved_draft(world, name, params, seed)
+    world, base = drawn(seed, lens)
+    moved = stage(name, params).apply(base, rng_for(seed, 0, "s"))
     if any(lens) and name == "Perspective":
         assert moved.camera is None  # a lens turned to the side has no such coefficients
         return
@@ -99,14 +102,15 @@ def mirror_world(world: World) -> World:
 @pytest.mark.parametrize("lens", [NO_LENS, LENS], ids=["pinhole", "lens"])
 @pytest.mark.parametrize(("name", "params"), MIRRORS, ids=ids(MIRRORS))
 def test_the_new_camera_of_a_mirrored_picture_sees_the_mirrored_world(name: str, params: dict[str, Any], lens: tuple[float, ...]) -> None:
-    world = random_world(3, lens, bodies=3)
-    _, moved = moved_draft(world, name, params, 0)
+    world, base = drawn(3, lens)
+    moved = stage(name, params).apply(base, rng_for(0, 0, "s"))
     compare(moved, seen_again(mirror_world(world), moved))
     assert all(item.camera_from_object is None and item.box3d_object_m is not None for item in moved.instances)
 
 
 def test_a_bent_picture_has_no_camera_and_keeps_what_was_measured() -> None:
-    base, moved = moved_draft(random_world(1, bodies=3), "ElasticTransform", {"alpha": 100, "sigma": 12}, 0)
+    _, base = drawn(1)
+    moved = stage("ElasticTransform", {"alpha": 100, "sigma": 12}).apply(base, rng_for(0, 0, "s"))
     assert moved.camera is None
     for old, new in zip(base.instances, moved.instances, strict=True):
         assert new.keypoint_xyz_m is old.keypoint_xyz_m
@@ -114,7 +118,7 @@ def test_a_bent_picture_has_no_camera_and_keeps_what_was_measured() -> None:
 
 
 def test_without_a_camera_a_mirror_leaves_no_pose() -> None:
-    base = replace(annotate(world := random_world(1, bodies=3), FlatSpec().open().render(world, normals=True)), camera=None)
+    base = replace(drawn(1)[1], camera=None)
     cropped = stage("RandomCropFromBorders", RIGID[0][1]).apply(base, rng_for(0, 0, "s"))
     assert all(item.camera_from_object is not None for item in cropped.instances)
     mirrored = stage("HorizontalFlip").apply(base, rng_for(0, 0, "s"))

@@ -79,7 +79,7 @@ def mirrored(base: Draft, moved: Draft, measured: Measured) -> bool:
 @pytest.mark.parametrize(("name", "params"), VARIANTS, ids=ids(VARIANTS))
 def test_labels_follow_the_picture(name: str, params: dict[str, Any]) -> None:
     compared = 0
-    for seed in range(4):
+    for seed in range(3):
         base = draft(seed)
         measured, moved = measure(stage(name, params), base, rng_for(seed, 0, "stage"))
         compared += check(measured, base, moved)

@@ -81,7 +81,7 @@ def found_again(image: U8, xy: np.ndarray[Any, Any], reach: int) -> np.ndarray[A
 
 def test_the_registry_covers_what_albumentations_exports() -> None:
     exported = {name for name, value in vars(A).items() if inspect.isclass(value) and issubclass(value, A.BasicTransform)}
-    assert set(REGISTRY) == exported
+    assert set(REGISTRY) - {"ToTensorV2", "ToTensor3D"} == exported - {"ToTensorV2", "ToTensor3D"}  # which it exports where torch is
     assert all(bool(how.reason) == (how.kind == "refused") for how in REGISTRY.values())
     assert {name for name, how in REGISTRY.items() if how.kind == "geometric"} == set(GEOMETRIC)
 
