@@ -119,7 +119,7 @@ def _decompose(triangles: F64) -> tuple[F64, ...]:
         else:
             parts += halves
     exact = [np.concatenate([_clipped(triangles, box) for box in part.boxes]) for part in _joined(done + parts, body)]
-    return tuple(part for points in exact if (part := _corners(points)) is not None)
+    return tuple(hull for points in exact if (hull := _corners(points)) is not None)
 
 
 # --- what is outside --------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ process: one thread, a fixed step, nothing random, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,7 +21,8 @@ Placed: TypeAlias = tuple[Asset, F64]
 """An asset and its world_from_object (4, 4)."""
 
 _STEP_S = 0.005
-_LOOK_STEPS = 40  # how far bodies went is measured over so many: the tremble of contacts is no motion
+_LOOK_STEPS, _PROOF_STEPS = 40, 200  # how far bodies went is measured over so many: the tremble of contacts is no motion
+_SLOW_M_S = 0.005  # worth looking whether they rest
 _FASTEST_M_S = 1.0  # 5 mm a step: a fall that is faster would push a body into another, or through the wall of a mug
 _DRAG_S = 0.4  # the time in which drag takes away most of a motion, so that what rolls comes to rest
 _DENSITY_KG_M3 = 400.0  # of all alike: packs and cans of food
@@ -47,17 +49,24 @@ def settle(
     *,
     limit_s: float = 8.0,
     friction: float = 0.6,
-    rest_m_s: float = 0.003,
+    rest_m: float = 0.002,
 ) -> tuple[F64, ...]:
     """world_from_object (4, 4) of each falling asset once all rest on what is fixed and on one another.
 
-    They start without motion at the poses given, where none may overlap another, and fall at up to 1 m/s. They rest when no point of any
-    went farther than at rest_m_s on average in 0.2 s, twice in a row. friction: Coulomb's, of all surfaces. Raises SceneError where bodies overlap, or do
-    not rest within limit_s of simulated time (steps of 5 ms); MissingPartError without the extra `physics`.
+    They start without motion at the poses given, where none may overlap another, and fall at up to 1 m/s. They rest when, stopped, no
+    point of any goes farther than rest_m in a further second. friction: Coulomb's, of all surfaces. Raises SceneError where bodies
+    overlap, or do not rest within limit_s of simulated time (steps of 5 ms); MissingPartError without the extra `physics`.
     """
     if not falling:
         return ()
     mujoco = _mujoco()
+    with _quiet(mujoco):
+        return _settle(mujoco, falling, fixed, limit_s, friction, rest_m)
+
+
+def _settle(
+    mujoco: Any, falling: Sequence[Placed], fixed: Sequence[Block | Placed], limit_s: float, friction: float, rest_m: float
+) -> tuple[F64, ...]:
     middles = np.array([asset.box_object_m[0] for asset, _ in falling])
     reach_m = np.array([np.linalg.norm(asset.vertices_m - asset.box_object_m[0], axis=1).max() for asset, _ in falling])
     model = _model(mujoco, falling, fixed, friction)
@@ -65,22 +74,35 @@ def settle(
     names = [f"'{asset.name}' (body {i})" for i, (asset, _) in enumerate(falling)]
     mujoco.mj_forward(model, data)
     _check_overlap(model, data, names, "at the start")
-    steps = looks = 0
-    while True:
-        before = data.qpos.reshape(-1, 7).copy()
-        for _ in range(_LOOK_STEPS):
-            mujoco.mj_step(model, data)
-            velocity = data.qvel.reshape(-1, 6)
-            fastest = np.linalg.norm(velocity[:, :3], axis=1) + np.linalg.norm(velocity[:, 3:], axis=1) * reach_m
-            velocity *= np.minimum(1, _FASTEST_M_S / np.maximum(fastest, 1e-9))[:, None]
+    steps = 0
+    while steps * _STEP_S < limit_s:
+        speed = _advance(mujoco, model, data, reach_m, _LOOK_STEPS)
         steps += _LOOK_STEPS
-        speed = _went(before, data.qpos.reshape(-1, 7), reach_m) / (_LOOK_STEPS * _STEP_S)
-        looks = looks + 1 if speed.max() < rest_m_s else 0
-        if looks == 2:  # what is about to topple starts slowly
+        if not speed.max() <= _SLOW_M_S:
+            continue
+        # What balances, or creeps, looks slow; from a standstill it falls within a second.
+        data.qvel[:] = data.qacc_warmstart[:] = 0
+        speed = _advance(mujoco, model, data, reach_m, _PROOF_STEPS)
+        steps += _PROOF_STEPS
+        if speed.max() * _PROOF_STEPS * _STEP_S <= rest_m:
             _check_overlap(model, data, names, "at rest")
             return _poses(data, middles)
-        if not steps * _STEP_S < limit_s:
-            raise SceneError(_moving(speed, names, rest_m_s, steps))
+    fastest = ", ".join(f"{names[i]} at {speed[i] * 1000:.1f} mm/s" for i in np.argsort(-speed)[:3])
+    raise SceneError(
+        f"{len(falling)} bodies did not come to rest in {steps * _STEP_S:g} s ({steps} steps); the fastest: {fastest}. Raise limit_s, "
+        "friction or rest_m, drop fewer, or give round ones a place to lie"
+    )
+
+
+def _advance(mujoco: Any, model: Any, data: Any, reach_m: F64, steps: int) -> F64:
+    """The mean speed (n,) m/s of the point of each body that went farthest."""
+    before = data.qpos.reshape(-1, 7).copy()
+    for _ in range(steps):
+        mujoco.mj_step(model, data)
+        velocity = data.qvel.reshape(-1, 6)
+        fastest = np.linalg.norm(velocity[:, :3], axis=1) + np.linalg.norm(velocity[:, 3:], axis=1) * reach_m
+        velocity *= np.minimum(1, _FASTEST_M_S / np.maximum(fastest, 1e-9))[:, None]
+    return _went(before, data.qpos.reshape(-1, 7), reach_m) / (steps * _STEP_S)
 
 
 def _went(before: F64, now: F64, reach_m: F64) -> F64:
@@ -88,15 +110,6 @@ def _went(before: F64, now: F64, reach_m: F64) -> F64:
     along = np.linalg.norm(now[:, :3] - before[:, :3], axis=1)
     turned = np.linalg.norm(now[:, 3:] - before[:, 3:] * np.sign((now[:, 3:] * before[:, 3:]).sum(1))[:, None], axis=1)
     return np.asarray(along + 4 * np.arcsin(np.minimum(1, turned / 2)) * reach_m)
-
-
-def _moving(speed: F64, names: Sequence[str], rest_m_s: float, steps: int) -> str:
-    moving = sorted(((float(v), name) for v, name in zip(speed, names, strict=True) if not v < rest_m_s), reverse=True)
-    told = ", ".join(f"{name} at {v:.3f} m/s" for v, name in moving[:3])
-    return (
-        f"{len(moving)} of {len(names)} bodies still move after {steps * _STEP_S:g} s ({steps} steps): {told or 'just at rest'}; "
-        f"rest is below {rest_m_s:g} m/s. Raise limit_s or friction, drop fewer, or give round ones a place to lie"
-    )
 
 
 def _check_overlap(model: Any, data: Any, names: Sequence[str], when: str) -> None:
@@ -123,6 +136,18 @@ def _mujoco() -> Any:
     return mujoco
 
 
+@contextmanager
+def _quiet(mujoco: Any) -> Iterator[None]:
+    """Its warnings would go to the terminal and to a file in the working folder; what they tell, SceneError tells."""
+    before, silent = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
+    silent.logto_console = silent.logto_file = False
+    silent.set()
+    try:
+        yield
+    finally:
+        before.set()
+
+
 def _model(mujoco: Any, falling: Sequence[Placed], fixed: Sequence[Block | Placed], friction: float) -> Any:
     """Body i + 1 is the i-th falling one, its frame in the middle of its box; then come those that are fixed."""
     spec = mujoco.MjSpec()
@@ -132,6 +157,7 @@ def _model(mujoco: Any, falling: Sequence[Placed], fixed: Sequence[Block | Place
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10  # bodies that lean do not creep
     spec.option.iterations = 30
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # to the start, as if nothing had happened
     surface = {"friction": (friction, 0.005, 0.0001), **_STIFFNESS}
     meshes: dict[Asset, list[str]] = {}
 
