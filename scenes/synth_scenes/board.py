@@ -139,12 +139,16 @@ class Board(Showcase):
         outward = np.array([math.cos(way), math.sin(way), 0.0])
         side = int(np.argmax(np.abs(outward[:2]) / size[:2]))
         reach = size[side] / 2 / abs(outward[side]) - 0.006
-        side_way = np.zeros(3)
-        side_way[side] = np.sign(outward[side])
-        outward_rim = side_way + 0.5 * outward
+        way_out = 0.5 * outward
+        way_out[side] += np.sign(outward[side])
+        at, normal, front = middle + outward * reach, np.array([0.0, 0.0, -1.0]), body.asset.meshes[0]
+        if len(front.vertices_m) > 4:  # bent: where the sheet is, and as it lies there
+            nearest = int(np.argmin(np.linalg.norm(front.vertices_m - at, axis=1)))
+            at, normal = front.vertices_m[nearest].astype(np.float64), front.normals[nearest].astype(np.float64)
+            way_out -= (way_out @ normal) * normal
         rotation = body.world_from_object[:3, :3]
-        grip = body.world_from_object[:3, 3] + rotation @ (middle + outward * reach)
-        return grip, rotation @ outward_rim / np.linalg.norm(outward_rim), -rotation[:, 2]
+        grip = body.world_from_object[:3, 3] + rotation @ at
+        return grip, rotation @ way_out / np.linalg.norm(way_out), rotation @ normal
 
     def _more_lights(self, body: Body, camera: Camera, rng: Stream) -> tuple[Light, ...]:
         """A lamp where a point of the board mirrors it into the camera."""

@@ -39,7 +39,7 @@ def _hand(variant: int) -> Asset:
     for i in range(4):  # fingers lie flat behind, seen only past the edge
         y = (i - 1.5) * 0.019 * spread
         reach = (0.058, 0.07, 0.066, 0.05)[i]
-        parts.append(_limb([(-reach, y * 1.15, -0.012), (-reach * 0.4, y * 1.1, -0.019), (0.03, y, -0.016), (0.06, y, -0.012)], 0.0088))
+        parts.append(_limb([(-reach, y * 1.15, -0.02), (-reach * 0.4, y * 1.1, -0.026), (0.03, y, -0.02), (0.06, y, -0.012)], 0.0088))
     thumb_y = 0.04 * thumb_first
     parts.append(
         _limb(

@@ -1,25 +1,34 @@
-"""Draw docs/images/scenes/board_on_photo.jpg again: .venv/bin/python scripts/board_on_photo.py FOLDER
+"""Draw the pictures of scenes product and board in docs/images/scenes again: .venv/bin/python scripts/docs_product_board.py [FOLDER]
 
-FOLDER holds OpenCV's chessboard photos left01.jpg ... (samples/data of OpenCV, Apache-2.0) and corners_gt.json: K, distortion, and for each
-photo its corners and pose. Left the photo, in the middle the board that scene `board` puts at that pose, right the corners of both.
+With FOLDER also board_on_photo.jpg. FOLDER holds OpenCV's chessboard photos left01.jpg ... (samples/data of OpenCV, Apache-2.0) and
+corners_gt.json: K, distortion, and for each photo its corners and pose. Left the photo, in the middle the board that scene `board` puts at
+that pose, right the corners of both.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 from synth_scenes.board import Board
+from synth_scenes.patterns import Pattern
+from synth_scenes.product import Product
 
-from synth import PyrenderSpec
+from synth import Generator, PyrenderSpec, Recipe, contact_sheet
 from synth.geometry import project, transform
+from synth.protocols import Scene
 from synth.rand import rng_for
 from synth.types import Body, Camera, DirectionalLight, Environment, World
 
+IMAGES = Path("docs/images/scenes")
+CHARUCO = Pattern("charuco", 7, 5, 0.036, 0.027)
+ARUCO = Pattern("aruco", 5, 4, 0.045, 0.036, "DICT_6X6_250")
 NAMES = ("left03.jpg", "left09.jpg", "left13.jpg")
 FLAT: dict[str, Any] = {
     "curvature_per_m": 0.0,
@@ -32,9 +41,22 @@ FLAT: dict[str, Any] = {
 CUT: dict[str, Any] = {"outer": 0.55, "paper": 0.75, "paper_tint": 0.0, "ink": 0.02, "roughness": 0.8}
 
 
-def main() -> None:
-    """Write the picture."""
-    folder = Path(sys.argv[1])
+def grids() -> None:
+    """Twelve labelled pictures of each scene."""
+    products = [Product(mesh=name) for name in ("cracker_box", "mustard_bottle", "mug")]
+    boards = [Board(), Board(pattern=CHARUCO, outer=1.0), Board(pattern=ARUCO, outer=1.0)]
+    shown: tuple[tuple[str, Sequence[Scene]], ...] = ("product", products), ("board", boards))
+    for name, scenes in shown:
+        samples = []
+        for start, scene in enumerate(scenes):
+            with Generator(Recipe(scene, PyrenderSpec(), seed=5, name=name)) as generator:
+                samples += [generator[4 * start + index] for index in range(4)]
+        sheet = contact_sheet(samples, columns=4, cell_px=300)
+        Image.fromarray(sheet).save(IMAGES / f"{name}.jpg", quality=82)
+
+
+def on_photos(folder: Path) -> None:
+    """The board laid over real photos."""
     truth = json.loads((folder / "corners_gt.json").read_text())
     scene = Board(**FLAT, **CUT)
     renderer = PyrenderSpec().open()
@@ -62,11 +84,16 @@ def main() -> None:
         print(name, "rms", round(float(np.sqrt(((labels - corners) ** 2).sum(axis=1).mean())), 3), "px")
         rows.append(np.hstack([photo, laid, both]))
     renderer.close()
-    out = Path("docs/images/scenes/board_on_photo.jpg")
-    out.parent.mkdir(parents=True, exist_ok=True)
     sheet = np.vstack(rows)
-    cv2.imwrite(str(out), cv2.resize(sheet, None, fx=0.62, fy=0.62, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(
+        str(IMAGES / "board_on_photo.jpg"),
+        cv2.resize(sheet, None, fx=0.62, fy=0.62, interpolation=cv2.INTER_AREA),
+        [cv2.IMWRITE_JPEG_QUALITY, 80],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    grids()
+    if len(sys.argv) > 1:
+        on_photos(Path(sys.argv[1]))
