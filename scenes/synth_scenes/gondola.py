@@ -1,0 +1,195 @@
+"""A retail shelf: boards one over the other before a back panel, with uprights, price rails, a floor and a wall behind.
+
+It runs along x with its front edges at y = 0, its back panel at y = depth_m and the floor at z = 0; a shopper stands at -y. Textures are
+laid by world coordinates, so that a patch of a board or of the panel shows exactly what the whole shows there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from synth.compose import shapes
+from synth.compose.materials import Paint, linear
+from synth.errors import ConfigError, known_names
+from synth.rand import Choice, Integers, Random, Stream, Uniform, check_range, draw
+from synth.types import F64, U8, Asset, Body, Material, Mesh
+from synth_scenes.finishes import finish
+
+FINISHES = ("steel", "wood")
+RAIL_DEPTH_M = 0.012  # of the price rail, before the front edge
+_UPRIGHT_M = (0.03, 0.018)  # width along x and depth along y
+_FREE_M = 0.4  # above the highest board
+_ABOVE_M = 0.0004  # how far a patch lies before what it is a patch of
+_STEEL = ((0.93, 0.93, 0.92), (0.85, 0.86, 0.86), (0.7, 0.71, 0.72), (0.9, 0.88, 0.82), (0.24, 0.25, 0.27), (0.12, 0.12, 0.13))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rack:
+    """A shelf as it was drawn. bays_m: x of the bays' ends, one more than bays; tops_m: height of each board's upper side, free_m: what is
+    free above it. board, panel, frame, rail: materials; tile_m: of board and panel."""
+
+    bays_m: tuple[float, ...]
+    tops_m: tuple[float, ...]
+    free_m: tuple[float, ...]
+    depth_m: float
+    thickness_m: float
+    rail_m: float
+    tile_m: float
+    board: Material
+    panel: Material
+    frame: Material
+    rail: Material
+
+    @property
+    def usable_m(self) -> float:
+        """Depth of a board before the uprights."""
+        return self.depth_m - _UPRIGHT_M[1] - 0.004
+
+    def between(self, bay: int) -> tuple[float, float]:
+        """x between the uprights of a bay."""
+        reach = _UPRIGHT_M[0] / 2 + 0.004
+        return self.bays_m[bay] + reach, self.bays_m[bay + 1] - reach
+
+    def body(self) -> Body:
+        """All that stands, without what is on it."""
+        x0, x1, top = self.bays_m[0], self.bays_m[-1], self.tops_m[-1] + _FREE_M
+        boards = [slab((a + 0.0006, b - 0.0006), (0, self.depth_m), (z - self.thickness_m, z), self.tile_m)
+                  for z in self.tops_m for a, b in zip(self.bays_m[:-1], self.bays_m[1:], strict=True)]  # fmt: skip
+        boards.append(slab((x0, x1), (0.02, self.depth_m), (0, self.tops_m[0] - self.thickness_m), self.tile_m))
+        panel = upright_sheet((x0, x1), self.depth_m, (self.tops_m[0] - 0.01, top), self.tile_m)
+        back = slab((x0, x1), (self.depth_m + 0.001, self.depth_m + 0.02), (0, top), self.tile_m)
+        half, deep = _UPRIGHT_M[0] / 2, _UPRIGHT_M[1]
+        frame = [slab((x - half, x + half), (self.depth_m - deep, self.depth_m + 0.022), (0, top), 0.05) for x in self.bays_m]
+        frame += [slab((x, x + 0.018), (-0.004, self.depth_m), (0, self.tops_m[-1] + 0.06), 1.0) for x in (x0 - 0.018, x1)]
+        rails = [slab((x0, x1), (-RAIL_DEPTH_M, -0.0004), (z - self.rail_m, z), 1.0) for z in self.tops_m]
+        meshes = tuple(shapes.join(parts) for parts in ([*boards, back], [panel], frame, rails))
+        return Body(Asset("gondola", meshes), np.eye(4), materials=(self.board, self.panel, self.frame, self.rail))
+
+    def empty_place(self, x_m: tuple[float, float], board: int, height_m: float) -> tuple[Asset, tuple[Material, ...], F64]:
+        """What one sees of a place where nothing stands: the board below it and the panel behind it, up to height_m. Its asset, whose box
+        is the empty volume and whose origin the middle of its floor; its materials; world_from_object."""
+        (x0, x1), z, depth = x_m, self.tops_m[board], self.depth_m
+        low = z + _ABOVE_M
+        floor = quad([(x0, 0, low), (x1, 0, low), (x1, depth, low), (x0, depth, low)], self.tile_m, 1)
+        wall = upright_sheet(x_m, depth - _ABOVE_M, (low, z + height_m), self.tile_m)
+        pose = np.eye(4)
+        pose[:3, 3] = (x0 + x1) / 2, depth / 2, z
+        back = np.eye(4)
+        back[:3, 3] = -pose[:3, 3]
+        meshes = tuple(shapes.moved(mesh, back) for mesh in (floor, wall))
+        return Asset("gap", meshes), (self.board, self.panel), pose
+
+
+@dataclass(frozen=True)
+class Gondola:
+    """bays: side by side, each bay_m wide; boards: one over the other, spacing_m apart, the lowest at base_m. rail_m: height of the price
+    rail at their edges. finish: of boards, `steel` (painted) or `wood`. perforated: how likely the panel has holes."""
+
+    bays: Random[int] = Integers(3, 4)
+    bay_m: Random[float] = Uniform(0.85, 1.33)
+    boards: Random[int] = Integers(4, 6)
+    spacing_m: Random[float] = Uniform(0.26, 0.4)
+    depth_m: Random[float] = Uniform(0.3, 0.47)
+    thickness_m: Random[float] = Uniform(0.018, 0.03)
+    base_m: Random[float] = Uniform(0.12, 0.22)
+    rail_m: Random[float] = Uniform(0.036, 0.05)
+    finish: Random[str] = field(default_factory=lambda: Choice(FINISHES, [3, 1]))
+    perforated: Random[float] = 0.4
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("bay_m", 0.4, 3),
+            ("spacing_m", 0.15, 1.5),
+            ("depth_m", 0.2, 1.2),
+            ("thickness_m", 0.01, 0.08),
+            ("base_m", 0.1, 1.0),
+            ("rail_m", 0.02, 0.1),
+            ("perforated", 0, 1),
+        ):
+            check_range(f"gondola.{name}", getattr(self, name), low, high)
+        check_range("gondola.bays", self.bays, 1, 12, whole=True)
+        check_range("gondola.boards", self.boards, 1, 12, whole=True)
+        for kind in self.finish.options if isinstance(self.finish, Choice) else [self.finish]:
+            if kind not in FINISHES:
+                raise ConfigError(known_names("finish of a gondola", str(kind), FINISHES))
+
+    def draw(self, rng: Stream) -> Rack:
+        """A shelf whose middle is at x = 0."""
+        bays, boards = int(draw(self.bays, rng, "bays")), int(draw(self.boards, rng, "boards"))
+        wide = float(draw(self.bay_m, rng, "bay_m"))
+        spacings = [float(draw(self.spacing_m, rng.child("board", i), "spacing_m")) for i in range(boards - 1)]
+        thick, base = float(draw(self.thickness_m, rng, "thickness_m")), float(draw(self.base_m, rng, "base_m"))
+        tops = tuple((base + np.cumsum([0.0, *spacings])).tolist())
+        board, panel, frame, rail = self._materials(rng)
+        return Rack(
+            bays_m=tuple(((np.arange(bays + 1) - bays / 2) * wide).tolist()),
+            tops_m=tops,
+            free_m=(*(spacing - thick for spacing in spacings), _FREE_M),
+            depth_m=float(draw(self.depth_m, rng, "depth_m")),
+            thickness_m=thick,
+            rail_m=float(draw(self.rail_m, rng, "rail_m")),
+            tile_m=0.6,
+            board=board,
+            panel=panel,
+            frame=frame,
+            rail=rail,
+        )
+
+    def _materials(self, rng: Stream) -> tuple[Material, Material, Material, Material]:
+        tone = _STEEL[int(rng.child("tone").integers(len(_STEEL)))]
+        paint = linear(np.clip(np.array(tone) + rng.child("hue").normal(0, 0.02, 3), 0, 1).tolist())
+        rough = float(rng.child("roughness").uniform(0.35, 0.7))
+        steel = Material((*paint, 1.0), roughness=rough)
+        is_wood = draw(self.finish, rng, "finish") == "wood"
+        board = finish(rng.child("wood"), ("wood",)) if is_wood else steel
+        same = rng.child("same").uniform() < 0.5
+        panel = board if is_wood and same else steel
+        if rng.child("perforated").uniform() < draw(self.perforated, rng, "perforated"):
+            panel = replace(steel, base_color_texture=_holes(int(rng.child("holes").integers(3))))
+        frame = replace(steel, base_color_texture=_slots())
+        hue = Uniform(0.0, 0.05) if rng.child("is_plain").uniform() < 0.75 else Uniform(0.5, 0.95)
+        rail = Paint(saturation=hue, value=Uniform(0.35, 0.95), roughness=Uniform(0.25, 0.6)).draw(rng.child("rail"))
+        return board, panel, frame, rail
+
+
+def slab(x_m: tuple[float, float], y_m: tuple[float, float], z_m: tuple[float, float], tile_m: float) -> Mesh:
+    """A box between x, y and z; texture coordinates in metres over tile_m, on top and bottom those of the world."""
+    mesh = shapes.extrude([(x_m[0], y_m[0]), (x_m[1], y_m[0]), (x_m[1], y_m[1]), (x_m[0], y_m[1])], z_m[1] - z_m[0], tile_m=tile_m)
+    return replace(mesh, vertices_m=mesh.vertices_m + np.array([0, 0, z_m[0]], np.float32))
+
+
+def upright_sheet(x_m: tuple[float, float], y_m: float, z_m: tuple[float, float], tile_m: float) -> Mesh:
+    """A rectangle across y that faces -y."""
+    (x0, x1), (z0, z1) = x_m, z_m
+    return quad([(x0, y_m, z0), (x1, y_m, z0), (x1, y_m, z1), (x0, y_m, z1)], tile_m, 2)
+
+
+def quad(corners_m: Sequence[tuple[float, float, float]], tile_m: float, up: int) -> Mesh:
+    """Four corners; u is x and v the axis `up`, in metres over tile_m."""
+    corners = np.array(corners_m)
+    return shapes.from_triangles(corners, [(0, 1, 2), (0, 2, 3)], corners[:, (0, up)] / tile_m)
+
+
+@lru_cache(maxsize=4)
+def _holes(variant: int) -> U8:
+    """A panel with holes, 0.6 m wide: round ones, or upright slots."""
+    pitch_m, size = ((0.025, 0.3), (0.04, 0.22), (0.05, 0.3))[variant]
+    count = round(0.6 / pitch_m)
+    pixels = 16 * count
+    at = (np.arange(pixels) + 0.5) / 16 % 1 - 0.5
+    long = 2.6 if variant == 2 else 1.0
+    away = np.hypot(at[None], np.sign(at[:, None]) * np.maximum(0, np.abs(at[:, None]) - size / 2 * (long - 1)))
+    shade = 255 * (0.25 + 0.75 * np.clip((away - size / 2) * 16 + 0.5, 0, 1))
+    return np.repeat(shade.astype(np.uint8)[..., None], 3, axis=2)
+
+
+@lru_cache(maxsize=1)
+def _slots() -> U8:
+    """An upright's slots, one every 5 cm."""
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[16:48, 15:24] = 40
+    return picture

@@ -1,0 +1,309 @@
+"""What stands on a board of a shop: products in facings, side by side and one behind another, with empty, wrong, turned and fallen ones.
+
+A row is filled from left to right. Each product takes the box around it in the pose that it has, so no two of them touch, whatever their
+yaw; each column of products has its own stretch of the board, and an empty place is a stretch like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from synth.assets import load_asset, read_info
+from synth.compose.materials import Variation
+from synth.compose.placement import stable_poses
+from synth.errors import ConfigError, known_names
+from synth.rand import Choice, Integers, Normal, Random, Stream, Uniform, check_range, draw
+from synth.types import F64, Asset, Material
+from synth_scenes import library
+from synth_scenes.packages import KINDS, package
+
+POSES = ("upright", "turned", "fallen")
+_FLAT_TOPS = ("box", "can")  # on which another one can stand
+_HEADROOM_M = 0.02
+_TRIES = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sku:
+    """A product that a shop has. front_from_object (3, 3): turns its face to -y; size_m: of the box around it then."""
+
+    name: str
+    kind: str
+    brand: tuple[str, str]
+    asset: Asset
+    front_from_object: F64
+    size_m: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One product on a board. board_from_object (4, 4): x along the board, y into it, z up from it. behind: how many places behind the
+    first of its column; level: how many stand below it."""
+
+    sku: Sku
+    board_from_object: F64
+    materials: tuple[Material, ...]
+    pose: str = "upright"
+    misplaced: bool = False
+    behind: int = 0
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facing:
+    """A column of products, the first in front, on its stretch of the board; empty where none is there."""
+
+    x_m: tuple[float, float]
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The facings of one product."""
+
+    sku: Sku
+    facings: tuple[Facing, ...]
+
+    @property
+    def x_m(self) -> tuple[float, float]:
+        """Its stretch of the board."""
+        return self.facings[0].x_m[0], self.facings[-1].x_m[1]
+
+    @property
+    def gaps(self) -> tuple[tuple[tuple[float, float], int], ...]:
+        """Stretches where nothing stands, empty facings side by side as one, each with how many they are."""
+        found: list[tuple[tuple[float, float], int]] = []
+        for before, facing in zip((None, *self.facings), self.facings, strict=False):
+            if facing.items:
+                continue
+            if before is not None and not before.items:
+                (x0, _), count = found.pop()
+                found.append(((x0, facing.x_m[1]), count + 1))
+            else:
+                found.append((facing.x_m, 1))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """packages: kinds of package made here, `variants` of each; meshes: names that ship, or paths; mesh_share: how likely a product is one
+    of them. facings: of one product, side by side; deep: one behind another, at most; stacked: how likely boxes and cans of a product
+    stand on one another, where there is room.
+    empty: how likely a facing is empty; sold_out: how likely all of a product are. misplaced, fallen, turned: how likely the first of a
+    facing is a foreign product, lies, or shows another side. yaw_rad: how far each is turned; setback_m: how far behind the edge the
+    first stands; clearance_m: around each. tint: red, green and blue of a product are each darkened by up to this share.
+    """
+
+    packages: Sequence[str] = KINDS
+    variants: int = 10
+    meshes: Sequence[str] = ("cracker_box", "sugar_box", "tomato_soup_can", "mustard_bottle", "potted_meat_can", "milk_carton", "soda_can")
+    mesh_share: Random[float] = 0.15
+    facings: Random[int] = Integers(1, 5)
+    deep: Random[int] = Integers(1, 3)
+    stacked: Random[float] = 0.5
+    empty: Random[float] = 0.06
+    sold_out: Random[float] = 0.06
+    misplaced: Random[float] = 0.03
+    fallen: Random[float] = 0.015
+    turned: Random[float] = 0.05
+    yaw_rad: Random[float] = Normal(0.0, 0.05)
+    setback_m: Random[float] = Uniform(0.003, 0.03)
+    clearance_m: Random[float] = Uniform(0.002, 0.012)
+    tint: Random[float] = Uniform(0.0, 0.12)
+
+    def __post_init__(self) -> None:
+        for name in ("packages", "meshes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for kind in self.packages:
+            if kind not in KINDS:
+                raise ConfigError(f"stock.packages: {known_names('kind of package', str(kind), KINDS)}")
+        if not self.packages and not self.meshes:
+            raise ConfigError("stock.packages and stock.meshes are both empty: name at least one kind of package, or a mesh")
+        check_range("stock.variants", self.variants, 1, 500, whole=True)
+        for name in ("mesh_share", "stacked", "empty", "sold_out", "misplaced", "fallen", "turned", "tint"):
+            check_range(f"stock.{name}", getattr(self, name), 0, 1)
+        for name, most in (("facings", 50), ("deep", 20)):
+            check_range(f"stock.{name}", getattr(self, name), 1, most, whole=True)
+        check_range("stock.yaw_rad", self.yaw_rad)
+        check_range("stock.setback_m", self.setback_m, 0, 0.5)
+        check_range("stock.clearance_m", self.clearance_m, 0.0005, 0.2)
+        _ = self.kinds
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Of the packages, then of the meshes: the category of each, or its name."""
+        return tuple(dict.fromkeys((*self.packages, *(_mesh_kind(name) for name in self.meshes))))
+
+    def row(self, rng: Stream, width_m: float, depth_m: float, free_m: float) -> tuple[Block, ...]:
+        """What stands on a board of this width and depth, free_m high. Raises nothing: where no product fits, the board is empty."""
+        at, blocks = 0.0, []
+        for number in range(200):
+            own = rng.child("block", number)
+            sku = self._that_fits(own.child("sku"), width_m - at, depth_m, free_m)
+            if sku is None:
+                break
+            facings: list[Facing] = []
+            look = Variation(self.tint).draw([mesh.material for mesh in sku.asset.meshes], own.child("look"))
+            sold_out = own.child("is_sold_out").uniform() < draw(self.sold_out, own, "sold_out")
+            deep, levels = int(draw(self.deep, own, "deep")), self._levels(sku, own, free_m)
+            for i in range(int(draw(self.facings, own, "facings"))):
+                one = own.child("facing", i)
+                empty = sold_out or one.child("is_empty").uniform() < draw(self.empty, one, "empty")
+                wide, items = self._column(sku, look, 0 if empty else deep, levels, depth_m, free_m, one)
+                if at + wide > width_m:
+                    break
+                facings.append(Facing((at, at + wide), items))
+                at += wide
+            if not facings:
+                break
+            blocks.append(Block(sku, tuple(facings)))
+        return _spread(blocks, width_m - at)
+
+    def _levels(self, sku: Sku, rng: Stream, free_m: float) -> int:
+        room = int((free_m - _HEADROOM_M) / sku.size_m[2])
+        if (
+            sku.kind not in _FLAT_TOPS
+            or sku.asset.name in self.meshes
+            or rng.child("is_stacked").uniform() >= draw(self.stacked, rng, "stacked")
+        ):
+            return 1
+        return max(1, min(room, 3))
+
+    def _that_fits(self, rng: Stream, width_m: float, depth_m: float, free_m: float) -> Sku | None:
+        """A product that has room, rather one that fills the height."""
+        least = 0.5 * free_m
+        for attempt in range(_TRIES):
+            sku = self._any(rng.child(attempt))
+            width, depth, height = sku.size_m
+            if height < least * (1 - attempt / _TRIES) and sku.kind not in _FLAT_TOPS:
+                continue
+            if width + 0.02 <= width_m and depth + 0.035 <= depth_m and height + _HEADROOM_M <= free_m:
+                return sku
+        return None
+
+    def _any(self, rng: Stream) -> Sku:
+        if self.meshes and (not self.packages or rng.child("is_mesh").uniform() < draw(self.mesh_share, rng, "mesh_share")):
+            return _mesh_sku(draw(Choice(self.meshes), rng, "mesh"))
+        return _package_sku(draw(Choice(self.packages), rng, "package"), int(rng.child("variant").integers(self.variants)))
+
+    def _column(
+        self, sku: Sku, look: tuple[Material, ...], deep: int, levels: int, depth_m: float, free_m: float, rng: Stream
+    ) -> tuple[float, tuple[Item, ...]]:
+        """How wide a column of products is, and they, about x = 0; none where deep is 0."""
+        clear = float(draw(self.clearance_m, rng, "clearance_m"))
+        y, wide, items = float(draw(self.setback_m, rng, "setback_m")), sku.size_m[0], []
+        for behind in range(deep):
+            own = rng.child("behind", behind)
+            first = self._first(sku, look, own, depth_m, free_m) if behind == 0 else Item(sku, np.eye(4), look)
+            turn, size = self._turned(first, own)
+            if behind and y + size[1] > depth_m:
+                break
+            height = size[2]
+            stack = levels if first.pose == "upright" and not first.misplaced else 1
+            stack -= int(stack > 1 and behind == 0 and own.child("is_lower").uniform() < 0.25)
+            for level in range(stack):
+                pose = turn.copy()
+                pose[1:3, 3] += y + size[1] / 2, level * height
+                items.append(replace(first, board_from_object=pose, behind=behind, level=level))
+            wide, y = max(wide, size[0]), y + size[1] + clear
+        return wide + clear, tuple(items)
+
+    def _first(self, sku: Sku, look: tuple[Material, ...], rng: Stream, depth_m: float, free_m: float) -> Item:
+        """The product that one sees: at times another one, turned, or lying."""
+        foreign = False
+        if rng.child("is_misplaced").uniform() < draw(self.misplaced, rng, "misplaced"):
+            other = self._that_fits(rng.child("other"), 0.3, depth_m, free_m)
+            if other is not None and other.name != sku.name:
+                sku, foreign = other, True
+                look = tuple(mesh.material for mesh in sku.asset.meshes)
+        lot = rng.child("pose").uniform()
+        fallen, turned = draw(self.fallen, rng, "fallen"), draw(self.turned, rng, "turned")
+        pose = "fallen" if lot < fallen else "turned" if lot < fallen + turned else "upright"
+        if pose == "fallen":
+            lying = _lying(sku.asset)
+            size = max(sku.size_m)
+            if not lying or size > depth_m - 0.1:
+                pose = "upright"
+        return Item(sku, np.eye(4), look, pose, foreign)
+
+    def _turned(self, item: Item, rng: Stream) -> tuple[F64, tuple[float, float, float]]:
+        """board_from_object of an item that stands at the origin, and the size of the box around it."""
+        yaw = float(draw(self.yaw_rad, rng, "yaw_rad"))
+        rotation = item.sku.front_from_object
+        if item.pose == "turned":
+            yaw += float(rng.child("turn").choice((math.pi / 2, math.pi, -math.pi / 2, 0.5, -0.5)))
+        elif item.pose == "fallen":
+            rests = _lying(item.sku.asset)
+            rotation = rests[int(rng.child("rest").integers(len(rests)))]
+            yaw = float(rng.child("yaw").uniform(-math.pi, math.pi))
+        c, s = math.cos(yaw), math.sin(yaw)
+        return _standing(item.sku.asset, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation)
+
+
+def _spread(blocks: Sequence[Block], left_m: float) -> tuple[Block, ...]:
+    """The columns with what is left of the board shared among them, each in the middle of its stretch."""
+    more = left_m / max(1, sum(len(block.facings) for block in blocks))
+    at, spread = 0.0, []
+    for block in blocks:
+        facings = []
+        for facing in block.facings:
+            end = at + facing.x_m[1] - facing.x_m[0] + more
+            items = []
+            for item in facing.items:
+                pose = item.board_from_object.copy()
+                pose[0, 3] += (at + end) / 2
+                items.append(replace(item, board_from_object=pose))
+            facings.append(Facing((at, end), tuple(items)))
+            at = end
+        spread.append(replace(block, facings=tuple(facings)))
+    return tuple(spread)
+
+
+def _standing(asset: Asset, rotation: F64) -> tuple[F64, tuple[float, float, float]]:
+    """The pose that stands on z = 0, the middle of its box at x = y = 0, and the size of that box."""
+    points = asset.vertices_m @ rotation.T
+    low, high = points.min(axis=0), points.max(axis=0)
+    pose = np.eye(4)
+    pose[:3, :3] = rotation
+    pose[:3, 3] = -(low + high) / 2
+    pose[2, 3] = -low[2]
+    width, depth, height = (high - low).tolist()
+    return pose, (width, depth, height)
+
+
+@lru_cache(maxsize=1024)
+def _lying(asset: Asset) -> tuple[F64, ...]:
+    """Rotations in which it rests on one of its sides."""
+    return tuple(rest.plane_from_object[:3, :3] for rest in stable_poses(asset) if abs(rest.up_object[2]) < 0.4)
+
+
+@lru_cache(maxsize=1024)
+def _package_sku(kind: str, variant: int) -> Sku:
+    made = package(kind, variant)
+    return Sku(made.asset.name, kind, (made.brand.name, made.brand.goods), made.asset, np.eye(3), _standing(made.asset, np.eye(3))[1])
+
+
+@lru_cache(maxsize=1024)
+def _mesh_sku(name: str) -> Sku:
+    """Its front is where its keypoints front_* are; without them its wider side."""
+    asset = load_asset(library.find("object", name))
+    front, back = ([k.xyz_object_m for k in asset.keypoints if k.name.startswith(side)] for side in ("front", "back"))
+    way = np.mean(front, axis=0) - np.mean(back, axis=0) if front and back else np.zeros(3)
+    if np.hypot(way[0], way[1]) < 0.01:
+        size = asset.box_object_m[1]
+        way = np.array([0, -1.0, 0]) if size[0] >= size[1] else np.array([1.0, 0, 0])
+    turn = -math.pi / 2 - math.atan2(way[1], way[0])
+    c, s = math.cos(turn), math.sin(turn)
+    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    title = asset.name.replace("_", " ").split(" ")
+    return Sku(asset.name, _mesh_kind(name), (title[0].title(), " ".join(title[1:])), asset, rotation, _standing(asset, rotation)[1])
+
+
+def _mesh_kind(name: str) -> str:
+    info = read_info(library.find("object", name))
+    return info.category.name if info.category else info.name
