@@ -31,11 +31,25 @@ from synth.warp import outline
 WIDTH, HEIGHT, CUTOUTS = 640, 480, 10
 STAGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("geometric", "Affine", {"rotate": [17, 17], "scale": [1.1, 1.1]}),
+    ("geometric", "Rotate", {"limit": [-30, 30]}),
     ("geometric", "Perspective", {"scale": [0.08, 0.08]}),
     ("geometric", "ElasticTransform", {"alpha": 40, "sigma": 8}),
+    ("geometric", "ThinPlateSpline", {"scale_range": [0.05, 0.1]}),
+    ("geometric", "GridElasticDeform", {"num_grid_xy": [4, 3], "magnitude": 9}),
+    ("geometric", "OpticalDistortion", {"distort_limit": [-0.3, 0.3]}),
+    ("geometric", "GridDistortion", {"num_steps": 6}),
+    ("geometric", "RandomResizedCrop", {"size": [480, 640], "scale": [0.5, 1.0]}),
+    ("geometric", "Resize", {"height": 384, "width": 512}),
+    ("geometric", "RandomRotate90", {}),
+    ("geometric", "Transpose", {}),
+    ("geometric", "HorizontalFlip", {}),
+    ("geometric", "RandomCrop", {"height": 400, "width": 512}),
+    ("geometric", "Pad", {"padding": [11, 3, 0, 23]}),
     ("photometric", "RandomBrightnessContrast", {}),
     ("photometric", "GaussianBlur", {"blur_limit": [7, 7]}),
     ("photometric", "GaussNoise", {}),
+    ("photometric", "HueSaturationValue", {}),
+    ("photometric", "ImageCompression", {}),
 )
 
 
@@ -49,7 +63,7 @@ def scene(name: str, **keys: Any) -> Any:
 
 def collages(count: int, **keys: Any) -> list[Collage]:
     """Cut-outs of 40 to 220 px, turned and tilted, on photos."""
-    layout = Layout(LogUniform(0.12, 0.45), Normal(0.0, 0.2), tilt_rad=Uniform(-0.5, 0.5), hidden=0.9)
+    layout = Layout(scale=LogUniform(0.12, 0.45), turn_rad=Normal(0.0, 0.2), tilt_rad=Uniform(-0.5, 0.5), hidden=0.9)
     made = scene("cutpaste", objects=CUTOUTS, distractors=0, layout=layout, **keys)
     return [made.compose(rng_for(0, index, "scene")) for index in range(count)]
 

@@ -244,7 +244,8 @@ def _span(cutout: Cutout, image_from_layer: F64, width: int, height: int) -> _Sp
         return None
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     frame = np.array([width, height])
-    return _Span(low, high, np.clip(low, -frame, 2 * frame).astype(np.intp), np.clip(high, -frame, 2 * frame).astype(np.intp))
+    held = np.minimum(np.maximum((low, high), -frame), 2 * frame).astype(np.intp)
+    return _Span(low, high, held[0], held[1])
 
 
 def _cut(pixels: F32, corner: Index, low: Index, high: Index) -> F32:
@@ -330,16 +331,16 @@ def _steps(image_from_layer: F64, ready: _Ready, low: Any, high: Any) -> tuple[f
         step_x, step_y = np.linalg.norm(image_from_layer[:2, :2], axis=0) / image_from_layer[2, 2]
         return float(step_x), float(step_y)
     xy, w = through(image_from_layer, ready.grid)
+    x, y = xy.T
     front = w > NEAR * w.max()
-    inside = front & ((xy >= low) & (xy <= high)).all(axis=1)
+    inside = front & (x >= low[0]) & (y >= low[1]) & (x <= high[0]) & (y <= high[1])
     some = inside if inside.any() else front
-    (x, y), w = xy[some].T, w[some]
+    x, y, w = x[some], y[some], w[some]
     (a, b, _), (c, d, _), (e, f, _) = image_from_layer.tolist()
-    # (n, 2) of how far a px of the layer along x and along y reaches in the image
-    lengths = np.stack([np.hypot(a - x * e, c - y * e), np.hypot(b - x * f, d - y * f)], axis=1) / w[:, None]
+    # (n,) how far a px of the layer along x and along y reaches in the image
+    across, down = np.hypot(a - x * e, c - y * e) / w, np.hypot(b - x * f, d - y * f) / w
     # Where the plane is strongly foreshortened, its far part may be a little too sharp, lest its near part be too soft.
-    shortest = np.maximum(lengths.min(axis=0), lengths.max(axis=0) / 8)
-    return float(shortest[0]), float(shortest[1])
+    return max(float(across.min()), float(across.max()) / 8), max(float(down.min()), float(down.max()) / 8)
 
 
 # --- photos -----------------------------------------------------------------------------------------------------------
