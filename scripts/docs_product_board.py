@@ -45,7 +45,7 @@ def grids() -> None:
     """Twelve labelled pictures of each scene."""
     products = [Product(mesh=name) for name in ("cracker_box", "mustard_bottle", "mug")]
     boards = [Board(), Board(pattern=CHARUCO, outer=1.0), Board(pattern=ARUCO, outer=1.0)]
-    shown: tuple[tuple[str, Sequence[Scene]], ...] = ("product", products), ("board", boards))
+    shown: tuple[tuple[str, Sequence[Scene]], ...] = (("product", products), ("board", boards))
     for name, scenes in shown:
         samples = []
         for start, scene in enumerate(scenes):

@@ -17,15 +17,15 @@ _SLEEVE = Paint(saturation=Uniform(0.0, 0.6), value=Uniform(0.08, 0.9), roughnes
 _VARIANTS = 12
 
 
-def holding(grip_world_m: F64, outward_world: F64, toward_world: F64, rng: Stream) -> Body:
+def holding(grip_world_m: F64, outward_world: F64, toward_world: F64, rng: Stream, person: Stream) -> Body:
     """A hand at a point of an edge: the thumb in front, fingers behind, the arm along outward_world (3,), the front where toward_world (3,)
-    points. Both unit and across each other."""
+    points. Both unit and across each other. person: the stream of skin and sleeves, which both hands have in common."""
     asset = _hand(int(rng.child("variant").integers(_VARIANTS)))
     world_from_hand = np.eye(4)
     world_from_hand[:3, :3] = np.stack([outward_world, np.cross(toward_world, outward_world), toward_world], axis=1)
     world_from_hand[:3, 3] = grip_world_m
-    skin = _SKIN.draw(rng.child("skin"))
-    sleeve: Material = _SLEEVE.draw(rng.child("sleeve")) if rng.child("has_sleeve").uniform() < 0.5 else skin
+    skin = _SKIN.draw(person.child("skin"))
+    sleeve: Material = _SLEEVE.draw(person.child("sleeve")) if person.child("has_sleeve").uniform() < 0.5 else skin
     return Body(asset, world_from_hand, materials=(skin, sleeve))
 
 

@@ -170,7 +170,7 @@ class Showcase:
             others = [*self._around(body, points, camera, rng), *self._before(points, camera, rng)]
             for i in range(int(draw(self.hands, rng, "hands"))):
                 hand = rng.child("hand", i)
-                others.append(hands.holding(*self._grip(body, camera, hand), hand))
+                others.append(hands.holding(*self._grip(body, camera, hand), hand, rng.child("person")))
         if not self._is_good(camera, body, points, others, rng):
             return None
         environment, brightest_rad = self._surroundings.draw(rng.child("surroundings"))
