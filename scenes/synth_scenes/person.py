@@ -78,7 +78,8 @@ class People:
         lengths = {name: float(draw(getattr(self, name), rng, name)) for name in ("legs", "arms", "trunk", "girth", "shoulders", "hips")}
         stature = float(draw(self.stature_m, rng, "stature_m")) / STATURE_M
         proportions = Proportions(stature / (0.52 * lengths["legs"] + 0.33 * lengths["trunk"] + 0.15), **lengths)
-        return Build(feminine, *(draw(getattr(self, name), rng, name) for name in ("hair", "top", "bottom")), proportions)
+        hair, top, bottom = (draw(getattr(self, name), rng, name) for name in ("hair", "top", "bottom"))
+        return Build(feminine, hair, top, bottom, proportions)
 
     def dressed(self, posed: Posed, rng: Stream) -> Asset:
         """The person in clothes."""

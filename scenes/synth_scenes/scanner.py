@@ -1,8 +1,9 @@
 """A body scanner's view: a grey figure with raised arms, from the front or the back, with things hidden under its clothes.
 
-It borrows the look of a millimetre-wave picture, and nothing of its physics: no wave is traced, no phase, no reflection between surfaces,
-no material law; brightness is that of a lamp at the camera, speckle is drawn by chance, clothes are not there at all. It serves to try out a
-pipeline (boxes, masks, zones, the front and back of one body), not to build or to judge a detector that people's safety depends on.
+It borrows the look of a millimetre-wave picture and nothing of its physics: no wave is traced, there is no phase, no reflection between
+surfaces, no law of materials; brightness is that of a lamp at the camera, speckle is drawn by chance, clothes are not there at all.
+It serves to try out a pipeline (boxes, masks, zones, front and back of one body), not to build or to judge a detector that people's safety
+depends on.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ ZONES = (
     "left_ankle",
     "upper_back",
 )
-"""The 17 body zones of the Passenger Screening Algorithm Challenge (US Department of Homeland Security, TSA, on Kaggle, 2017), in its order.
-Its zones are a drawing; where exactly one ends is our reading of it. Left and right are those of the person."""
+"""The 17 body zones of the Passenger Screening Algorithm Challenge (US Department of Homeland Security, TSA, on Kaggle, 2017), in its
+order.
+Its zones are a drawing: where exactly one ends is our reading of it. Left and right are those of the person."""
 
 _TRIES = 40
 _SUNK_M = 0.003
@@ -68,7 +70,7 @@ class Scanner:
     zones: Sequence[str] = ZONES
     facing: Random[float] = 0.9
     skin: Random[float] = Uniform(0.38, 0.55)
-    contrast: Random[float] = field(default_factory=lambda: Choice([Uniform(0.35, 0.9), Uniform(-0.6, -0.3)], [2, 1]))
+    contrast: Random[float] = field(default_factory=lambda: Choice[float]([Uniform(0.35, 0.9), Uniform(-0.6, -0.3)], [2, 1]))
     speckle: Random[float] = Uniform(0.08, 0.22)
     background: Random[float] = Uniform(0.03, 0.10)
     distance_m: Random[float] = Uniform(14.0, 20.0)
@@ -186,7 +188,8 @@ class Scanner:
             chosen = int(open_to[int(at.child("vertex").integers(len(open_to)))])
             radius = asset.diameter_m / 2
             if all(np.linalg.norm(points[chosen] - other) > radius + reach + 0.01 for other, reach in taken):
-                return _lying(posed, zone, points[chosen], normals[chosen], at.child("turn")), zone
+                sunk = min(_SUNK_M, 0.2 * float(asset.box_object_m[1][2]))
+                return _lying(posed, zone, points[chosen] - normals[chosen] * sunk, normals[chosen], at.child("turn")), zone
         raise SceneError(f"no place for a {asset.name} on the body in {_TRIES} tries; lower objects, or allow more of the zones")
 
     def _camera(self, azimuth: float, rng: Stream) -> Camera:
@@ -209,21 +212,20 @@ def _speckle(strength: float, rng: Stream) -> U8:
     fine = rng.child("fine").standard_normal((_NOISE_PX // 2, _NOISE_PX // 2)).repeat(2, 0).repeat(2, 1)
     coarse = rng.child("coarse").standard_normal((_NOISE_PX // 8, _NOISE_PX // 8)).repeat(8, 0).repeat(8, 1)
     level = 0.72 * np.exp(strength * (0.8 * fine + 0.6 * coarse) - strength**2 / 2)
-    return (np.clip(level, 0, 1)[..., None] * np.full(3, 255)).astype(np.uint8)
+    return np.asarray(np.clip(level, 0, 1)[..., None] * np.full(3, 255), dtype=np.uint8)
 
 
 def _backdrop(width: int, height: int, level: float, rng: Stream) -> U8:
     noise = rng.standard_normal((height, width))
-    return (np.clip(level + 0.25 * level * noise, 0, 1)[..., None] * np.full(3, 255)).astype(np.uint8)
+    return np.asarray(np.clip(level + 0.25 * level * noise, 0, 1)[..., None] * np.full(3, 255), dtype=np.uint8)
 
 
 _LIMBS = {"bicep": ("upper_arm", "forearm"), "forearm": ("forearm", "hand"), "thigh": ("thigh", "shin"), "calf": ("shin", "foot")}
 
 
-def _lying(posed: Posed, zone: str, point_m: F64, normal: F64, rng: Stream) -> F64:
+def _lying(posed: Posed, zone: str, origin: F64, normal: F64, rng: Stream) -> F64:
     """A thing's pose on the skin: any way round on the trunk, about along a limb, where it would stick out otherwise."""
     which, _, part = zone.partition("_")
-    origin = point_m - normal * _SUNK_M
     if part not in (*_LIMBS, "ankle"):
         return laid(origin, normal, float(rng.uniform(-math.pi, math.pi)))
     upper, lower = (f"{which}_{bone}" for bone in _LIMBS.get(part, _LIMBS["calf"]))

@@ -29,7 +29,8 @@ from synth.rand import rng_for
 from synth.types import F64, Asset, Keypoint
 from tests.shapes import asset, box, sphere
 
-START, END = np.array([[0, 0, -0.5], [0, 0, 0.1]]), np.array([[0, 0, 0.1], [0, 0, 0.5]])
+START: F64 = np.array([[0, 0, -0.5], [0, 0, 0.1]])
+END: F64 = np.array([[0, 0, 0.1], [0, 0, 0.5]])
 
 
 def elbow(angle_rad: float) -> Deformation:
@@ -91,7 +92,7 @@ def test_normals_are_those_of_the_deformed_surface(name: str) -> None:
     welded, inverse = np.unique(smooth.meshes[0].vertices_m, axis=0, return_index=False, return_inverse=True)
     vertices = np.zeros((len(welded), 3))
     vertices[inverse.ravel()] = after.vertices_m
-    expected = surface_normals(vertices, inverse.ravel()[after.faces])[inverse.ravel()]
+    expected = surface_normals(vertices, inverse.ravel()[after.faces].astype(np.int32))[inverse.ravel()]
     assert np.degrees(np.arccos(np.clip((expected * after.normals).sum(1), -1, 1))).mean() < 1.5
 
 
