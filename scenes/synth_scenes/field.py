@@ -142,7 +142,10 @@ class Field:
     earth: Earth = field(default_factory=Earth)
     surroundings: Surroundings = field(
         default_factory=lambda: Surroundings(
-            kind="hdri", hdris=("courtyard", "forest", "sunrise", "sunset", "city"), photos=("gravel",), brightness=Uniform(0.4, 0.9)
+            kind=Choice(["hdri", "color"], [4, 1]),
+            hdris=("courtyard", "forest", "sunrise", "sunset", "city"),
+            photos=("gravel",),
+            brightness=Uniform(0.4, 0.9),
         )
     )
     lights: Lights = field(
