@@ -117,7 +117,7 @@ def test_held_poses_cover_all_rotations_evenly() -> None:
         assert np.allclose(np.cov(np.array([turn[:, axis] for turn in turns]).T), np.eye(3) / 3, atol=0.09)
     angles = np.sort([math.acos(np.clip((np.trace(turn) - 1) / 2, -1, 1)) for turn in turns])
     expected = (angles - np.sin(angles)) / math.pi
-    assert np.abs(expected - (np.arange(200) + 0.5) / 300).max() < 1.63 / math.sqrt(300), "Kolmogorov and Smirnov at 1 %"
+    assert np.abs(expected - (np.arange(200) + 0.5) / 200).max() < 1.63 / math.sqrt(200), "Kolmogorov and Smirnov at 1 %"
 
 
 def test_limits_of_the_pose_hold() -> None:
