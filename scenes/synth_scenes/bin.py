@@ -56,9 +56,9 @@ class Bin:
     )
     one_kind: Random[float] = 0.2
     crate: Random[str] = field(default_factory=lambda: Choice(KINDS, [3, 2, 1]))
-    width_m: Random[float] = Uniform(0.48, 0.62)
-    depth_m: Random[float] = Uniform(0.36, 0.46)
-    height_m: Random[float] = Uniform(0.18, 0.3)
+    width_m: Random[float] = Uniform(0.4, 0.58)
+    depth_m: Random[float] = Uniform(0.3, 0.42)
+    height_m: Random[float] = Uniform(0.16, 0.28)
     friction: Random[float] = Uniform(0.4, 0.7)
     tint: Random[float] = Uniform(0.0, 0.1)
     roughness_change: Random[float] = Uniform(-0.15, 0.15)

@@ -31,7 +31,7 @@ _BEYOND = 1.3  # by how much the tolerance is stretched for parts that are joine
 _MOST_PARTS = 96
 _TRIED = 1500  # of the voids, by which cuts are compared
 _CORNER_M = 0.0003  # how far a part may stand out of the hull of the corners that are kept
-_MOST_CORNERS = 96
+_MOST_CORNERS = 256
 
 _parts: WeakKeyDictionary[Asset, tuple[F64, ...]] = WeakKeyDictionary()
 
@@ -64,7 +64,7 @@ def _cache_file(triangles: F64) -> Path:
 def _read(file: Path) -> tuple[F64, ...] | None:
     """What is not whole is as if it were not there."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             parts = tuple(np.asarray(arrays[f"part_{i:03}"], np.float64) for i in range(len(arrays.files)))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
