@@ -207,7 +207,7 @@ def _sole(feminine: float) -> F64:
     """Where a left sole touches the ground, in the foot's frame (n, 3)."""
     part = shape("soles", feminine)
     left = part.vertices_m[part.vertices_m[:, 1] > 0]
-    local = transform(np.linalg.inv(bind()["left_foot"]), left)
+    local = transform(np.asarray(np.linalg.inv(bind()["left_foot"]), dtype=np.float64), left)
     return np.asarray(local[local[:, 2] < local[:, 2].min() + 0.004])
 
 

@@ -220,7 +220,7 @@ def _unwrapped(vertices: F64, faces: I32, feminine: float) -> tuple[Index, I32, 
         uv[chosen, :, 1] = local[..., 2]
     keys = np.concatenate([faces.reshape(-1, 1), np.repeat(group, 3)[:, None], np.round(uv.reshape(-1, 2) * 1e6)], axis=1)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return faces.reshape(-1)[first], inverse.reshape(-1, 3).astype(np.int32), uv.reshape(-1, 2)[first]
+    return faces.reshape(-1)[first].astype(np.intp), inverse.reshape(-1, 3).astype(np.int32), uv.reshape(-1, 2)[first]
 
 
 @cache
@@ -248,7 +248,7 @@ def marks(name: str, point_head_m: tuple[float, float, float], feminine: float) 
 @cache
 def tinges(feminine: float) -> F64:
     """(n, 3) of the head's vertices: how much each is lip, brow and flushed, 0 to 1."""
-    inverse = np.linalg.inv(bind()["head"])
+    inverse = np.asarray(np.linalg.inv(bind()["head"]), dtype=np.float64)
     x, y, z = transform(inverse, shape("head", feminine).vertices_m).T
     front = np.clip((x - 0.06) / 0.02, 0, 1)
     across = np.abs(y)

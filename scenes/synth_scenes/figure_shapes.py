@@ -33,7 +33,8 @@ def bind() -> dict[str, F64]:
 
 
 def _mix(male: Sequence[Sequence[float]], female: Sequence[Sequence[float]], feminine: float) -> list[list[float]]:
-    return (np.array(male) * (1 - feminine) + np.array(female) * feminine).tolist()
+    mixed: list[list[float]] = (np.array(male) * (1 - feminine) + np.array(female) * feminine).tolist()
+    return mixed
 
 
 @cache
@@ -154,7 +155,7 @@ def _hand(s: int) -> list[Part]:
         for i, share in enumerate((0.45, 0.31, 0.24)):
             angle = curl * (i + 0.6)
             at = at + length * share * np.array([x * 0.9, -s * math.sin(angle), -math.cos(angle)])
-            bones.append(tuple(at.tolist()))  # type: ignore[arg-type]
+            bones.append(tuple(at.tolist()))
         parts += chain(bones, (0.0100, 0.0090, 0.0082, 0.0066))
     parts += chain([(0.026, -0.006 * s, -0.026), (0.050, -0.016 * s, -0.058), (0.056, -0.024 * s, -0.088)], (0.0130, 0.0112, 0.0080))
     return [united(parts, 0.010)]
@@ -201,7 +202,7 @@ def _head(feminine: float) -> list[Part]:
 def _tilted(back_rad: float, out_rad: float) -> F64:
     """(3, 3) an ear's frame: leaning back, standing off."""
     c, s, k, t = math.cos(back_rad), math.sin(back_rad), math.cos(out_rad), math.sin(out_rad)
-    return np.array([[k, -t, 0], [t, k, 0], [0, 0, 1]]) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    return np.asarray(np.array([[k, -t, 0], [t, k, 0], [0, 0, 1]]) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]))
 
 
 def hair(style: str) -> Part | None:

@@ -184,13 +184,13 @@ def _surface_net(values: F64) -> tuple[F64, I32]:
     cells = np.argwhere((count > 0) & (count < 8))
     number = np.full(shape, -1, dtype=np.int64)
     number[tuple(cells.T)] = np.arange(len(cells))
-    at = np.stack([values[tuple((cells + c).T)] for c in corner], axis=1)
+    at: F64 = np.stack([values[tuple((cells + c).T)] for c in corner], axis=1)
     total, hits = np.zeros((len(cells), 3)), np.zeros(len(cells))
     for a, start in enumerate(corner):
         for axis in range(3):
             if start[axis] == 0:
                 end = tuple(c + (i == axis) for i, c in enumerate(start))
-                va, vb = at[:, a], at[:, corner.index(end)]
+                va, vb = at[:, a], at[:, corner.index((end[0], end[1], end[2]))]
                 crosses = (va < 0) != (vb < 0)
                 t = np.where(crosses, va / np.where(crosses, va - vb, 1), 0)
                 point = np.array(start, float) + t[:, None] * np.eye(3)[axis]

@@ -90,8 +90,8 @@ def outfit(rng: Stream, patterns: Mapping[str, str], jeans: bool) -> dict[str, M
     return {
         "top": cloth(patterns["top"], rng.child("top")),
         "bottom": cloth("weave" if jeans else patterns["bottom"], rng.child("bottom"), denim if jeans else None),
-        "shoes": Material((*linear(shoe), 1.0), roughness=float(rng.child("leather").uniform(0.35, 0.8))),
-        "soles": Material((*linear(sole), 1.0), roughness=0.8),
+        "shoes": Material((*linear(shoe.tolist()), 1.0), roughness=float(rng.child("leather").uniform(0.35, 0.8))),
+        "soles": Material((*linear(sole.tolist()), 1.0), roughness=0.8),
         "skin": Material(roughness=0.55),
         "eyes": Material(roughness=0.15),
         "hair": Material(roughness=0.6),
