@@ -1,7 +1,6 @@
 """What a human figure looks like: solids of its body, hair and clothes, in the pose that they are modelled in.
 
-Breadths, depths and girths of the body follow the means of ANSUR II (US Army, 2012) for men and women, scaled to a stature of 1.75 m;
-between them the form is mixed.
+Breadths, depths and girths of the body are modelled by eye for a stature of 1.75 m, a man's and a woman's; between them the form is mixed.
 """
 
 from __future__ import annotations
