@@ -24,17 +24,19 @@ def experiment(arguments: Arguments) -> int:
 def _prepare(config: dict[str, Any], choices: Choices) -> Callable[[], int]:
     from synth.experiment.ladder import Experiment, Ladder
     from synth.experiment.report import table, write
+    from synth.experiment.tracking import following
 
     name = choices.groups.get("experiment", "experiment")
     asked = Experiment.from_config(name, config["experiment"])
     folder = Path(config["out"] or f"runs/{name}")
+    follow = following(config["trackers"], name, config["experiment"], folder)
 
     def run() -> int:
         ladder = Ladder(asked, config["store"], folder)
         print(f"{len(ladder.cells)} trainings in {folder}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "experiment.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        outcomes = ladder.run(lambda line: print(line, flush=True))
+        outcomes = ladder.run(lambda line: print(line, flush=True), follow)
         print(table(asked, outcomes))
         files = write(ladder, outcomes)
         print((folder / "curve.txt").read_text(encoding="utf-8"), end="")

@@ -52,6 +52,7 @@ class ExperimentKeys:
 
     store: str = MISSING
     out: str = MISSING
+    trackers: list[str] = MISSING
     experiment: Any = MISSING
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +27,7 @@ from synth.store import Store
 from synth.types import Sample
 
 Protocol = Literal["compute", "size"]
-Tell = Callable[[int, Mapping[str, float]], None]  # figures at a step
+Tell = Callable[[int | None, Mapping[str, float]], None]  # figures at a step of a training; None: the final ones
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,9 @@ def cells_of(experiment: Experiment, real: int, synthetic: int) -> list[Cell]:
     return sorted(set(wanted))
 
 
+Follow = Callable[[Cell, Plan], AbstractContextManager[Tell]]  # what a training is told to, while it goes on
+
+
 class Ladder:
     """An experiment in a folder of its own, `folder`. `run` trains what is not there yet."""
 
@@ -161,15 +165,18 @@ class Ladder:
         self._keys = {kind: self._sorted(kind) for kind in ("real", "synthetic")}
         self.cells = cells_of(experiment, *(len(keys) for keys in self._keys.values()))
 
-    def run(self, say: Callable[[str], None] = print, follow: Callable[[Cell], Tell] | None = None) -> list[Outcome]:
-        """The outcomes of all cells, in order; each is kept as soon as it is known. follow: where a training tells its figures."""
+    def run(self, say: Callable[[str], None] = print, follow: Follow = lambda cell, plan: nullcontext(_unheard)) -> list[Outcome]:
+        """The outcomes of all cells, in order; each is kept as soon as it is known. follow: where a training tells its figures (see
+        synth.experiment.tracking)."""
         outcomes = []
         for number, cell in enumerate(self.cells, 1):
             plan = self.plan(cell)
             known = self._known(cell, plan)
             if known is None:
                 say(f"[{number}/{len(self.cells)}] {cell.real} real, {cell.synthetic} synthetic, seed {cell.seed}")
-                known = self._train(cell, plan, follow(cell) if follow else lambda step, figures: None)
+                with follow(cell, plan) as tell:
+                    known = self._train(cell, plan, tell)
+                    tell(None, {f"{test}/{name}": value for test, found in known.figures.items() for name, value in found.items()})
                 figures = "; ".join(f"{name}: {_told(of_test)}" for name, of_test in known.figures.items())
                 say(f"    {figures} ({known.seconds:.0f} s)")
             outcomes.append(known)
@@ -260,6 +267,10 @@ class Ladder:
         temporary.write_text(json.dumps({**result, "digest": self._digest(plan)}, indent=1), encoding="utf-8")
         os.replace(temporary, place / "result.json")  # last, and whole: a cell is done or not begun
         return Outcome(cell, figures, seconds)
+
+
+def _unheard(step: int | None, figures: Mapping[str, float]) -> None:
+    """What nobody follows."""
 
 
 def _told(figures: Mapping[str, float]) -> str:

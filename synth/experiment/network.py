@@ -23,16 +23,17 @@ def _block(inputs: int, outputs: int) -> nn.Module:
 
 class HeatNet(nn.Module):  # type: ignore[misc]
     """A U-Net (Ronneberger et al. 2015): (b, 3, h, w) in -1..1 -> (b, outputs, h / 2, w / 2) logits. Its stem halves the picture, each of
-    `levels` more halves it again; h and w are padded to what that divides."""
+    `levels` more halves it again; h and w are padded to what that divides. The first `heats` outputs are heat maps (default: all)."""
 
-    def __init__(self, outputs: int, width: int = 16, levels: int = 3) -> None:
+    def __init__(self, outputs: int, width: int = 16, levels: int = 3, heats: int | None = None) -> None:
         super().__init__()
         sizes = [min(width * 2**level, width * 8) for level in range(levels + 1)]
         self.stem = nn.Sequential(nn.Conv2d(3, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         self.down = nn.ModuleList(_block(a, b) for a, b in zip([width, *sizes], sizes, strict=False))
         self.up = nn.ModuleList(_block(low + high, high) for low, high in zip(sizes[:0:-1], sizes[-2::-1], strict=True))
         self.head = nn.Conv2d(width, outputs, 1)
-        nn.init.constant_(self.head.bias, -4.0)  # most of a heat map is cold
+        nn.init.zeros_(self.head.bias)
+        nn.init.constant_(self.head.bias[:heats], -4.0)  # most of a heat map is cold
         self.multiple = 2 ** (levels + 1)
 
     def forward(self, x: Any) -> Any:
@@ -69,7 +70,8 @@ def fit(
         torch.manual_seed(config.seed)
         net = make()
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    rise = 0.1 + 1e-6  # a tenth of ten steps would be one step up exactly, by which torch divides as by zero
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=rise)
     net.train()
     done, epoch = 0, 0
     while done < steps:

@@ -30,23 +30,28 @@ class _Heat:
     sigma_cells: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "channels", "levels"):
-            value = getattr(self, name)
+        for name in ("steps", "channels", "levels", "most"):
+            value = getattr(self, name, 1)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{type(self).__name__}: {name} must be a whole number above 0, got {value!r}")
         for name in ("rate", "sigma_cells"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{type(self).__name__}: {name} must be above 0, got {getattr(self, name)!r}")
 
-    def _fit(self, train_set: TrainSet, config: Training, outputs: int, made: Made, loss: Callable[..., Any]) -> Callable[[U8], F32]:
-        """A function from a picture to its (outputs, h / 2, w / 2) logits; `made` makes a batch of samples."""
+    def _fit(
+        self, train_set: TrainSet, config: Training, heats: int, made: Made, loss: Callable[..., Any], others: int = 0
+    ) -> Callable[[U8], F32]:
+        """A function from a picture to its (heats + others, h / 2, w / 2) logits; `made` makes a batch of samples."""
         network = _network()
 
         def batches(epoch: int) -> Iterator[Any]:
             for step, places in enumerate(train_set.batches(epoch)):
                 yield made(train_set.samples(places), np.random.default_rng((config.seed, epoch, step)))
 
-        net = network.fit(lambda: network.HeatNet(outputs, self.channels, self.levels), batches, loss, self.steps, self.rate, config)
+        def make() -> Any:
+            return network.HeatNet(heats + others, self.channels, self.levels, heats)
+
+        net = network.fit(make, batches, loss, self.steps, self.rate, config)
         return lambda image: network.outputs_of(net, image)
 
 
@@ -71,7 +76,7 @@ class PointTrainer(_Heat):
         super().__post_init__()
         object.__setattr__(self, "crop", tuple(self.crop))
         object.__setattr__(self, "scale", tuple(self.scale))
-        if len(self.crop) != 2 or min(self.crop) < 16:
+        if not _is_size(self.crop, 1):
             raise ConfigError(f"PointTrainer: crop must be width and height of at least 16 px, got {list(self.crop)}")
         if len(self.scale) != 2 or not 0.1 <= self.scale[0] <= self.scale[1] <= 10:
             raise ConfigError(f"PointTrainer: scale must be two factors from 0.1 to 10, got {list(self.scale)}")
@@ -123,7 +128,7 @@ class PointTrainer(_Heat):
         matrix = np.array([[factor, 0, 0.0], [0, factor, 0.0]])
         matrix[:, 2] = -factor * corner + 0.5 * factor - 0.5
         how = cv2.INTER_LINEAR
-        image: Any = cv2.warpAffine(sample.image, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT_101)
+        image: Any = cv2.warpAffine(sample.image, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
         points = [factor * (points_of(sample, v) - corner) for v in (2, 1)]
         seen, both = points
         hidden = both[~(both[:, None] == seen[None]).all(2).any(1)] if len(seen) else both
@@ -224,7 +229,7 @@ class BoxTrainer(_Heat):
                 for instance in sample.instances:
                     if instance.box_xyxy is None or instance.category not in number:
                         continue
-                    box = np.array(instance.box_xyxy) * factor
+                    box = np.array(instance.box_xyxy) * np.tile(factor, 2)
                     middle, sides = (box[:2] + box[2:]) / 2, np.maximum(box[2:] - box[:2], 0.5)
                     own = gaussians(middle[None], _STRIDE, self.size, self.sigma_cells)
                     if instance.crowd:  # many objects, told apart by nobody: nothing is learnt there
@@ -243,7 +248,7 @@ class BoxTrainer(_Heat):
             near = weights[:, -2:] * (weights[:, -2:] > 0.3)
             return heat + 2 * ((logits[:, -2:] - wanted[:, -2:]).abs() * near).sum() / near.sum().clamp(min=1)
 
-        outputs_of = self._fit(train_set, config, len(categories) + 2, made, loss)
+        outputs_of = self._fit(train_set, config, len(categories), made, loss, others=2)
 
         def predict(image: U8) -> Prediction:
             small, factor = _fitted(image, self.size)
@@ -253,7 +258,9 @@ class BoxTrainer(_Heat):
                 xy, scores = peaks(heat, _STRIDE, 0.02, radius_cells=2)
                 cells = np.minimum((xy / _STRIDE).astype(int), (shape[1] - 1, shape[0] - 1))
                 sides = 32 * np.exp(np.clip(outputs[-2:, cells[:, 1], cells[:, 0]].T, -5, 4))
-                boxes = np.clip(np.hstack([xy - sides / 2, xy + sides / 2]) / factor, 0, (*image.shape[1::-1], *image.shape[1::-1]))
+                boxes = np.clip(
+                    np.hstack([xy - sides / 2, xy + sides / 2]) / np.tile(factor, 2), 0, (*image.shape[1::-1], *image.shape[1::-1])
+                )
                 found += [(s, category.name, box) for s, box in zip(scores, boxes, strict=True) if (box[2:] > box[:2]).all()]
             found = sorted(found, key=lambda each: -each[0])[: self.most]
             instances = tuple(Instance(name, box_xyxy=tuple(box.tolist())) for _, name, box in found)
@@ -264,18 +271,19 @@ class BoxTrainer(_Heat):
 
 def _check_size(trainer: Any) -> None:
     object.__setattr__(trainer, "size", tuple(trainer.size))
-    if len(trainer.size) != 2 or min(trainer.size) < 16 or any(side % _STRIDE for side in trainer.size):
+    if not _is_size(trainer.size, _STRIDE):
         raise ConfigError(f"{type(trainer).__name__}: size must be width and height, even and at least 16 px, got {list(trainer.size)}")
 
 
-def _fitted(image: U8, size: tuple[int, int]) -> tuple[U8, float]:
-    """The picture scaled by one factor into the upper left of `size` (w, h), and the factor."""
-    import cv2
+def _is_size(size: tuple[Any, ...], multiple: int) -> bool:
+    return len(size) == 2 and all(isinstance(side, int) and side >= 16 and side % multiple == 0 for side in size)
 
-    factor = min(size[0] / image.shape[1], size[1] / image.shape[0])
-    width, height = (max(1, round(side * factor)) for side in image.shape[1::-1])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    return np.asarray(cv2.copyMakeBorder(small, 0, size[1] - height, 0, size[0] - width, cv2.BORDER_REPLICATE)), factor
+
+def _fitted(image: U8, size: tuple[int, int]) -> tuple[U8, F64]:
+    """The picture in its own shape at the upper left of `size` (w, h), and how much wider and higher it got (2,)."""
+    from synth.mix.fit import fit_image, scales
+
+    return fit_image(image, size, "letterbox"), np.array(scales((image.shape[1], image.shape[0]), size, "letterbox"))
 
 
 def _sigmoid(logits: F32) -> F32:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ import pytest
 from scipy.stats import t as student
 
 from synth.errors import ConfigError
-from synth.experiment.ladder import Cell, Experiment, Ladder, cells_of
+from synth.experiment.ladder import Cell, Experiment, Ladder, Tell, cells_of
 from synth.experiment.metrics import KeypointError
 from synth.experiment.prediction import Prediction, Predictor, Training, TrainSet, from_json, to_json
 from synth.experiment.report import Row, table, write
-from synth.mix import Part, Source
+from synth.mix import Part, Plan, Source
 from synth.store import Store
 from synth.types import U8, Category, Instance, Keypoints, Origin, Sample, SampleInfo
 
@@ -122,8 +123,16 @@ def test_a_ladder_trains_each_cell_on_its_samples_once(store: Store, tmp_path: P
     ladder = Ladder(experiment(), store, tmp_path / "run")
     told: list[tuple[Cell, int, float]] = []
     said: list[str] = []
-    outcomes = ladder.run(said.append, lambda cell: lambda step, figures: told.append((cell, step, figures["loss"])))
+    ended: list[tuple[Cell, dict[str, float]]] = []
+
+    @contextmanager
+    def follow(cell: Cell, plan: Plan) -> Iterator[Tell]:
+        assert sum(chosen.pin.samples for chosen in plan.parts.values()) == cell.real + cell.synthetic
+        yield lambda step, figures: ended.append((cell, dict(figures))) if step is None else told.append((cell, step, figures["loss"]))
+
+    outcomes = ladder.run(said.append, follow)
     assert len(CALLS) == len(outcomes) == len(told) == 10
+    assert ended == [(o.cell, {f"photos/{name}": value for name, value in o.figures["photos"].items()}) for o in outcomes]
     by_cell = {(cell.real, cell.synthetic, cell.seed): keys for cell, (_, keys) in zip(ladder.cells, CALLS, strict=True)}
     for (real, synthetic, _), keys in by_cell.items():
         assert sum(key.startswith("real") for key in keys) <= real
