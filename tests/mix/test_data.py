@@ -236,12 +236,8 @@ def test_one_size_moves_labels_with_pixels() -> None:
         assert made.size == size
         found = made.instances[0]
         rows, columns = np.nonzero((made.image >= 128).all(axis=2))
-        x0, y0, x1, y1 = found.box_xyxy or ()
-        assert (
-            (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            == (x0, y0, x1, y1)
-            == tuple(np.multiply((20, 10, 50, 30), scale * 2))
-        )
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == found.box_xyxy
+        assert found.box_xyxy == tuple(np.multiply((20, 10, 50, 30), scale * 2))
         assert found.mask is not None
         assert (found.mask.decode() != (made.image >= 128).all(axis=2)).sum() <= 4  # its corners are rounded in the picture
         assert found.area_px == found.mask.decode().sum()
