@@ -35,6 +35,7 @@ from synth_scenes.surroundings import Surroundings
 
 LABELS = ("group", "species")
 _MARGIN_M = 0.12  # around what the camera sees: plants there reach in, or cast a shadow
+_SMALLEST_STONE_M = 0.005
 _TRIES = 200
 
 
@@ -98,15 +99,24 @@ class Earth:
         ):
             check_range(f"earth.{name}", getattr(self, name), low, high)
 
-    def draw(self, rng: Stream, area: Rectangle, rows_x_m: F64) -> tuple[Soil, tuple[Body, ...]]:
-        """Its surface, and what is seen of it: soil, stones, straw."""
+    def draw(self, rng: Stream, area: Rectangle, rows_x_m: F64) -> Soil:
+        """Its surface."""
         clod, rough = float(draw(self.clod_m, rng, "clod_m")), float(draw(self.roughness_m, rng, "roughness_m"))
-        on = soil_under(area, rows_x_m, rng.child("heights"), clod, rough)
-        size_m2 = (area[2] - area[0]) * (area[3] - area[1])
+        return soil_under(area, rows_x_m, rng.child("heights"), clod, rough)
+
+    def bodies(self, rng: Stream, on: Soil, plants: Sequence[Body]) -> tuple[Body, ...]:
+        """What is seen of it: soil, stones and straw where no leaf lies."""
+        x0, y0, x1, y1 = on.rectangle_m
+        size_m2 = (x1 - x0) * (y1 - y0)
         many, straws = (round(draw(value, rng, name) * size_m2) for value, name in ((self.stones, "stones"), (self.straws, "straws")))
         largest = float(draw(self.stone_m, rng, "stone_m"))
-        lying = (stones(many, (0.005, largest), on, rng.child("stones")), straw(straws, on, rng.child("straws")))
-        return on, (on.body(rng.child("soil"), float(draw(self.moisture, rng, "moisture"))), *(body for body in lying if body))
+        low = np.concatenate([np.zeros((0, 3)), *(transform(body.world_from_object, body.asset.vertices_m) for body in plants)])
+        leaves = low[low[:, 2] < on.heights_m.max() + largest, :2]
+        lying = (
+            stones(many, (_SMALLEST_STONE_M, largest), on, leaves, rng.child("stones")),
+            straw(straws, on, leaves, rng.child("straws")),
+        )
+        return (on.body(rng.child("soil"), float(draw(self.moisture, rng, "moisture"))), *(body for body in lying if body))
 
 
 @dataclass(frozen=True)
@@ -210,10 +220,10 @@ class Field:
         camera = self.camera.draw(rng.child("camera"), (0.0, 0.0, 0.0))
         seen = seen_ground(camera, _MARGIN_M)
         rows_x, crop_xy = self.rows.draw(rng.child("rows"), seen)
-        on, ground = self.earth.draw(rng.child("earth"), wider(seen, 0.1), rows_x)
-        plants = self._crop_plants(rng.child("crop"), crop_xy, on, camera) + self._weed_plants(
-            rng.child("weeds"), seen, crop_xy, on, camera
-        )
+        on = self.earth.draw(rng.child("earth"), wider(seen, 0.1), rows_x)
+        plants = self._crop_plants(rng.child("crop"), crop_xy, on, camera)
+        plants += self._weed_plants(rng.child("weeds"), seen, crop_xy, on, camera)
+        ground = self.earth.bodies(rng.child("earth"), on, plants)
         environment, brightest_rad = self.surroundings.draw(rng.child("surroundings"))
         lights = self.lights.draw(rng.child("lights"), brightest_rad)
         robot = self._robot(rng.child("robot"), camera, lights)

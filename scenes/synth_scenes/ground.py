@@ -12,7 +12,7 @@ from synth.compose.fields import cells, fractal, normal_map
 from synth.compose.shapes import from_triangles, join, revolve, sheet
 from synth.compose.textures import noise, soil
 from synth.rand import Stream, rng_for
-from synth.types import F64, U8, Asset, Body, Material, Mesh
+from synth.types import F64, U8, Asset, Body, Bool, Material, Mesh
 from synth_scenes.foliage import leaf_mesh
 
 _CELL_M = 0.006  # of the height map
@@ -94,17 +94,28 @@ def _texture(variant: int) -> tuple[U8, U8]:
 # --- what lies on it --------------------------------------------------------------------------------------------------
 
 
-def stones(count: int, size_m: tuple[float, float], on: Soil, rng: Stream) -> Body | None:
-    """Round and broken stones, sunk by a third, as one body."""
-    if not count:
-        return None
+_APART_M = 0.012  # from the points of leaves, which lie closer together than twice that
+
+
+def _free(points_m: F64, leaves_m: F64, apart_m: F64 | float) -> Bool:
+    """(n,) whether no leaf is near any of points (n, k, 2)."""
+    from scipy.spatial import cKDTree
+
+    if not len(leaves_m) or not len(points_m):
+        return np.ones(len(points_m), dtype=np.bool_)
+    distance, _ = cKDTree(leaves_m).query(points_m.reshape(-1, 2))
+    return np.asarray(distance.reshape(len(points_m), -1).min(axis=1) > apart_m)
+
+
+def stones(count: int, size_m: tuple[float, float], on: Soil, leaves_m: F64, rng: Stream) -> Body | None:
+    """Round and broken stones, sunk by a third, as one body. Those that would lie at points of leaves (n, 2) are left out."""
     draws = rng.child("draws").uniform(size=(count, 8))
     x0, y0, x1, y1 = on.rectangle_m
     xy = np.array([x0, y0]) + draws[:, :2] * (x1 - x0, y1 - y0)
+    sizes = size_m[0] * (size_m[1] / size_m[0]) ** (draws[:, 3] ** 1.5)
     made = []
-    for i, (x, y) in enumerate(xy.tolist()):
-        unit = _stone(int(draws[i, 2] * _STONES))
-        size = size_m[0] * (size_m[1] / size_m[0]) ** (draws[i, 3] ** 1.5)
+    for i in np.flatnonzero(_free(xy[:, None], leaves_m, _APART_M + sizes / 2)).tolist():
+        unit, size, (x, y) = _stone(int(draws[i, 2] * _STONES)), sizes[i], xy[i].tolist()
         turn = draws[i, 4] * 2 * math.pi
         rotation = np.array([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1.0]])
         points = (unit.vertices_m.astype(np.float64) * size) @ rotation.T
@@ -113,6 +124,8 @@ def stones(count: int, size_m: tuple[float, float], on: Soil, rng: Stream) -> Bo
         color = np.array([grey, grey * (0.9 + 0.1 * draws[i, 6]), grey * (0.75 + 0.2 * draws[i, 6]), 1])
         colors = np.tile(color, (len(points), 1)).astype(np.float32)
         made.append(Mesh(points.astype(np.float32), unit.faces, (unit.normals @ rotation.T).astype(np.float32), unit.uv, colors))
+    if not made:
+        return None
     return Body(Asset("stones", (join(made, Material(base_color_texture=_stone_texture(), roughness=0.85)),)), np.eye(4))
 
 
@@ -141,10 +154,9 @@ def _stone_texture() -> U8:
     return noise(128, rng_for(0, 0, "stone"), tile_m=1.0, feature_m=0.3, colors=((0.55, 0.54, 0.52), (0.95, 0.94, 0.92)), persistence=0.8)
 
 
-def straw(count: int, on: Soil, rng: Stream) -> Body | None:
-    """Residue of the last crop: bleached blades 2 to 10 cm long that follow the ground, as one body."""
-    if not count:
-        return None
+def straw(count: int, on: Soil, leaves_m: F64, rng: Stream) -> Body | None:
+    """Residue of the last crop: bleached blades 2 to 10 cm long that follow the ground, as one body. Those that would lie at points of
+    leaves (n, 2) are left out."""
     low, high = (0, 0, 0, 0.02, 0.0015, -9), (1, 1, 2 * math.pi, 0.1, 0.004, 9)
     x, y, turn, length, width, bend = rng.child("draws").uniform(low, high, (count, 6)).T
     x0, y0, x1, y1 = on.rectangle_m
@@ -153,11 +165,15 @@ def straw(count: int, on: Soil, rng: Stream) -> Body | None:
     aside = (bend[:, None] * along**2)[..., None] + t * width[:, None, None]
     px = (x0 + x * (x1 - x0))[:, None, None] + along[..., None] * np.cos(turn)[:, None, None] - aside * np.sin(turn)[:, None, None]
     py = (y0 + y * (y1 - y0))[:, None, None] + along[..., None] * np.sin(turn)[:, None, None] + aside * np.cos(turn)[:, None, None]
+    free = _free(np.stack([px, py], -1).reshape(count, len(s) * len(t), 2), leaves_m, _APART_M)
+    if not free.any():
+        return None
+    px, py = px[free], py[free]
     floor = on.at(np.stack([px.ravel(), py.ravel()], 1)).reshape(px.shape)
     # a blade is stiff: it lies on what is highest near by
     z = np.maximum(floor, np.maximum(np.roll(floor, 1, 1), np.roll(floor, -1, 1))) + 0.0015 + 0.0012 * (1 - np.abs(2 * t))
     mesh = leaf_mesh(np.stack([px, py, z], -1))
-    shade = rng.child("tone").uniform(size=(count, 1))
+    shade = rng.child("tone").uniform(size=(count, 1))[free]
     tone = (np.array((0.4, 0.33, 0.22)) + shade * (0.48, 0.43, 0.32)) ** 2.2
     colors = np.column_stack([np.repeat(tone, len(s) * len(t), axis=0), np.ones(len(mesh.vertices_m))]).astype(np.float32)
     return Body(Asset("straw", (replace(mesh, colors=colors, material=Material(roughness=0.7, double_sided=True)),)), np.eye(4))

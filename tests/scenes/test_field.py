@@ -146,6 +146,29 @@ def test_leaves_neither_sink_nor_do_stems_float() -> None:
             assert np.linalg.norm(points - origin, axis=1).min() < 0.012
 
 
+def test_no_stone_or_straw_goes_through_a_leaf() -> None:
+    """No edge of a stone or a blade of straw meets a triangle of a leaf."""
+    shares: list[float] = []
+    littered = replace(SMALL, earth=replace(SMALL.earth, stones=300.0, stone_m=0.03, straws=300.0))
+    for index in range(2):
+        made = littered.compose(rng_for(0, index, "scene"))
+        lying = [body for body in made.bodies if body.asset.name in ("stones", "straw")]
+        assert len(lying) == 2
+        faces, points, start = [], [], 0
+        for body in plants(made):
+            faces.append(body.asset.meshes[0].faces + start)
+            points.append(stood(body))
+            start += len(points[-1])
+        mesh = trimesh.Trimesh(np.concatenate(points), np.concatenate(faces), process=False)
+        for body in lying:
+            corners = stood(body)[body.asset.meshes[0].faces]
+            begin, end = corners.reshape(-1, 3), np.roll(corners, -1, axis=1).reshape(-1, 3)
+            hits, ray, _ = mesh.ray.intersects_location(begin, end - begin, multiple_hits=False)
+            reached = np.linalg.norm(hits - begin[ray], axis=1) < np.linalg.norm(end - begin, axis=1)[ray]
+            shares.append(reached.sum() / len(begin))
+    assert max(shares) == 0
+
+
 def test_stems_are_apart() -> None:
     apart = replace(SMALL, clearance_m=0.03, weeds=60.0)
     for index in range(3):
