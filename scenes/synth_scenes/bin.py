@@ -74,7 +74,7 @@ class Bin:
             ("one_kind", 0.0, 1.0),
             ("width_m", 0.05, 2.0),
             ("depth_m", 0.05, 2.0),
-            ("height_m", 0.02, 1.0),
+            ("height_m", 0.05, 1.0),
             ("friction", 0.05, 2.0),
             ("exposure", 1e-3, 1e3),
         ):

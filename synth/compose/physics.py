@@ -6,6 +6,7 @@ process: one thread, a fixed step, nothing random, no clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ Placed: TypeAlias = tuple[Asset, F64]
 _STEP_S = 0.005
 _LOOK_STEPS, _PROOF_STEPS = 40, 200  # how far bodies went is measured over so many: the tremble of contacts is no motion
 _SLOW_M_S = 0.005  # worth looking whether they rest
+_NUDGE_M_S = 0.005  # enough for what balances to tip within a second, too little to lift anything
 _FASTEST_M_S = 1.0  # 5 mm a step: a fall that is faster would push a body into another, or through the wall of a mug
 _DRAG_S = 0.4  # the time in which drag takes away most of a motion, so that what rolls comes to rest
 _DENSITY_KG_M3 = 400.0  # of all alike: packs and cans of food
 _DEEPEST_M = 0.002
+_GAP_M = 0.0004  # half the distance at which bodies begin to push: contacts stay, where they would come and go, and piles do not tremble
 _STIFFNESS = {"solref": (0.012, 1.0), "solimp": (0.98, 0.99, 0.001, 0.5, 2.0)}  # MuJoCo's own let the lowest of a pile sink by 1 mm
 
 
@@ -53,9 +56,9 @@ def settle(
 ) -> tuple[F64, ...]:
     """world_from_object (4, 4) of each falling asset once all rest on what is fixed and on one another.
 
-    They start without motion at the poses given, where none may overlap another, and fall at up to 1 m/s. They rest when, stopped, no
-    point of any goes farther than rest_m in a further second. friction: Coulomb's, of all surfaces. Raises SceneError where bodies
-    overlap, or do not rest within limit_s of simulated time (steps of 5 ms); MissingPartError without the extra `physics`.
+    They start without motion at the poses given, where none may overlap another, and fall at up to 1 m/s. They rest when, stopped and
+    nudged, no point of any goes farther than rest_m in a further second. friction: Coulomb's, of all surfaces. Raises SceneError where
+    bodies overlap, or do not rest within limit_s of simulated time (steps of 5 ms); MissingPartError without the extra `physics`.
     """
     if not falling:
         return ()
@@ -74,14 +77,17 @@ def _settle(
     names = [f"'{asset.name}' (body {i})" for i, (asset, _) in enumerate(falling)]
     mujoco.mj_forward(model, data)
     _check_overlap(model, data, names, "at the start")
+    angle = np.arange(len(falling)) * (math.pi * (3 - math.sqrt(5)))  # the golden one: neighbours go apart
+    nudges = _NUDGE_M_S * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     steps = 0
     while steps * _STEP_S < limit_s:
         speed = _advance(mujoco, model, data, reach_m, _LOOK_STEPS)
         steps += _LOOK_STEPS
         if not speed.max() <= _SLOW_M_S:
             continue
-        # What balances, or creeps, looks slow; from a standstill it falls within a second.
+        # What balances, or creeps, looks slow; after a nudge it falls within a second.
         data.qvel[:] = data.qacc_warmstart[:] = 0
+        data.qvel.reshape(-1, 6)[:, :2] = nudges
         speed = _advance(mujoco, model, data, reach_m, _PROOF_STEPS)
         steps += _PROOF_STEPS
         if speed.max() * _PROOF_STEPS * _STEP_S <= rest_m:
@@ -155,10 +161,10 @@ def _model(mujoco: Any, falling: Sequence[Placed], fixed: Sequence[Block | Place
     spec.option.timestep = _STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_DISCRETE
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = 10  # bodies that lean do not creep
+    spec.option.impratio = 100  # bodies that lean do not creep
     spec.option.iterations = 30
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # to the start, as if nothing had happened
-    surface = {"friction": (friction, 0.005, 0.0001), **_STIFFNESS}
+    surface = {"friction": (friction, 0.005, 0.0001), "margin": _GAP_M, **_STIFFNESS}
     meshes: dict[Asset, list[str]] = {}
 
     def add(asset: Asset, world_from_object: F64) -> Any:
