@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,12 +27,14 @@ from synth_scenes.surroundings import Surroundings
 from synth_scenes.tabletop import Table
 
 _DROPS = 6
+_Loaded: TypeAlias = tuple[Asset, Category | None]
 
 
 @dataclass(frozen=True)
 class Bin:
     """objects: how many are dropped, each of a random kind of `kinds` (names that ship, or paths of meshes whose description gives a
-    category). one_kind: how likely all in a bin are of one kind, as in bin picking. crate: what the box is made of; width_m, depth_m,
+    category), but no more than fill the share `fill` of the bin (by the volumes of their hulls; a heap of packs is half air). one_kind:
+    how likely all in a bin are of one kind, as in bin picking. crate: what the box is made of; width_m, depth_m,
     height_m: its inside. friction: Coulomb's, of all surfaces. tint and roughness_change vary the objects' materials. exposure: of the
     camera, which looks at the middle of the pile.
     """
@@ -54,6 +57,7 @@ class Bin:
         "mustard_bottle",
         "banana",
     )
+    fill: Random[float] = 0.5
     one_kind: Random[float] = 0.2
     crate: Random[str] = field(default_factory=lambda: Choice(KINDS, [3, 2, 1]))
     width_m: Random[float] = Uniform(0.4, 0.58)
@@ -71,6 +75,7 @@ class Bin:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         check_range("objects", self.objects, 0, 200, whole=True)
         for name, low, high in (
+            ("fill", 0.0, 10.0),
             ("one_kind", 0.0, 1.0),
             ("width_m", 0.05, 2.0),
             ("depth_m", 0.05, 2.0),
@@ -116,7 +121,7 @@ class Bin:
         """The objects, then the crate and the table it stands on."""
         sizes = [float(draw(getattr(self, name), rng, name)) for name in ("width_m", "depth_m", "height_m")]
         crate = Crate(draw(self.crate, rng, "crate"), *sizes)
-        loaded = [_load(kind) for kind in self._drawn_kinds(rng)]
+        loaded = _that_fit([_load(kind) for kind in self._drawn_kinds(rng)], math.prod(sizes) * float(draw(self.fill, rng, "fill")))
         poses = self._pile([asset for asset, _ in loaded], crate, rng.child("pile"), float(draw(self.friction, rng, "friction")))
         bodies = [
             Body(asset, pose, category, self._variation.draw([mesh.material for mesh in asset.meshes], rng.child("look", i)))
@@ -159,14 +164,27 @@ class Bin:
             cause = f"{', '.join(out)} fell over the rim"
         raise SceneError(
             f"{len(assets)} objects found no rest in a bin of {crate.width_m:.2f} x {crate.depth_m:.2f} x {crate.height_m:.2f} m, "
-            f"dropped {_DROPS} times; the last time: {cause}. Lower objects, or make the bin larger"
+            f"dropped {_DROPS} times; the last time: {cause}. Lower objects or fill, or make the bin larger"
         )
 
 
 @lru_cache(maxsize=128)
-def _load(kind: str) -> tuple[Asset, Category | None]:
+def _load(kind: str) -> _Loaded:
     path = find("object", kind)
     return load_asset(path), read_info(path).category
+
+
+def _that_fit(things: list[_Loaded], volume_m3: float) -> list[_Loaded]:
+    """The first of them, as long as the hulls of all fill no more."""
+    filled = np.cumsum([_hull_volume_m3(asset) for asset, _ in things])
+    return things[: int(np.searchsorted(filled, volume_m3, side="right"))]
+
+
+@lru_cache(maxsize=128)
+def _hull_volume_m3(asset: Asset) -> float:
+    from scipy.spatial import ConvexHull
+
+    return float(ConvexHull(asset.vertices_m).volume)
 
 
 def _highest(assets: Sequence[Asset], poses: Sequence[F64]) -> float:
