@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.measure import keep, machine, table
 
-NAMES = ("render", "pipeline", "2d", "store")
+NAMES = ("render", "pipeline", "2d", "store", "mix")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(NAMES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Cache:
         assert image is not None
         blank = np.broadcast_to(_NOTHING, (record.height, record.width, 3))  # of the labelled size, without memory
         bare = Sample(blank, record.instances, record.categories, origin=record.origin, key=record.key, info=record.info)
-        return fit_labels(bare, image, self.fit) if record.size != self.size else replace(bare, image=image)
+        return fit_labels(bare, image, self.fit)
 
 
 class _Slots:

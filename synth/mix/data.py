@@ -24,7 +24,7 @@ from synth.mix.labels import Relabel, relabel
 from synth.mix.order import Order, Strata, strata
 from synth.mix.plan import HELD_OUT, Chosen, Plan
 from synth.mix.rows import Rows
-from synth.mix.targets import Array, Task, target_of, tensors
+from synth.mix.targets import Array, Task, stacked, target_of, tensors
 from synth.protocols import Stage
 from synth.rand import Stream
 from synth.record import Record
@@ -171,13 +171,13 @@ class Mixture:
             yield (np.stack(images) if self.size is not None else images), [target for _, target in items]
 
     def collate(self, items: Iterable[tuple[Any, dict[str, Any]]]) -> tuple[Any, Any]:
-        """A batch: images (b, 3, h, w) where all have one size (`size`), else a list, as torchvision's detectors take them; a list of
-        targets. For classification the targets are one tensor of labels (b,)."""
+        """A batch: images (b, 3, h, w) where all have one size (`size`), channels last in memory, else a list, as torchvision's detectors
+        take them; a list of targets. For classification the targets are one tensor of labels (b,)."""
         import torch
 
         images, targets = zip(*items, strict=True)
-        stacked = torch.stack(images) if self.size is not None else list(images)
-        return stacked, torch.stack([target["label"] for target in targets]) if self.task == "classification" else list(targets)
+        together = stacked(images) if self.size is not None else list(images)
+        return together, torch.stack([target["label"] for target in targets]) if self.task == "classification" else list(targets)
 
     def loader(self, workers: int = 0, rank: int = 0, ranks: int = 1, **options: Any) -> Any:
         """A `synth.mix.loader.Loader`: batches of one epoch after another, collated, with a state to go on from in the middle of an epoch.

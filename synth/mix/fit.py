@@ -43,7 +43,7 @@ def fit_labels(sample: Sample, image: U8, fit: Fit) -> Sample:
     """The sample with the picture that `fit_image` made of its own, or of one that had the sample's labelled size."""
     to = image.shape[1], image.shape[0]
     x, y = scales(sample.size, to, fit)
-    instances = tuple(_instance(one, to, x, y) for one in sample.instances)
+    instances = sample.instances if sample.size == to else tuple(_instance(one, to, x, y) for one in sample.instances)
     return replace(sample, image=image, instances=instances, depth_m=None, normals=None, camera=None)
 
 
