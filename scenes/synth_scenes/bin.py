@@ -153,7 +153,7 @@ class Bin:
             start = above(assets, crate.width_m, crate.depth_m, rng.child(attempt), z_m=crate.wall_m)
             try:
                 poses = settle(list(zip(assets, start, strict=True)), crate.blocks(guided=True), friction=friction)
-                if _highest(assets, poses) > crate.rim_m:  # some may lean on what is not there
+                if any(_leans(crate, asset, pose) for asset, pose in zip(assets, poses, strict=True)):
                     poses = settle(list(zip(assets, poses, strict=True)), crate.blocks(guided=False), friction=friction)
             except SceneError as error:
                 cause = str(error)
@@ -187,8 +187,11 @@ def _hull_volume_m3(asset: Asset) -> float:
     return float(ConvexHull(asset.vertices_m).volume)
 
 
-def _highest(assets: Sequence[Asset], poses: Sequence[F64]) -> float:
-    return max((float(transform(pose, asset.vertices_m)[:, 2].max()) for asset, pose in zip(assets, poses, strict=True)), default=0.0)
+def _leans(crate: Crate, asset: Asset, pose: F64) -> bool:
+    """Whether it may lean on what is only there while bodies fall: the walls beyond the rim."""
+    vertices = transform(pose, asset.vertices_m)
+    outer = np.abs(vertices[vertices[:, 2] > crate.rim_m - 0.005, :2]) > np.array([crate.width_m, crate.depth_m]) / 2 - 0.005
+    return bool(outer.any())
 
 
 def _is_in(crate: Crate, asset: Asset, pose: F64) -> bool:
