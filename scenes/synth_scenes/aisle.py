@@ -27,11 +27,11 @@ class Tubes:
     from before the shelf, whatever the surroundings.
     """
 
-    irradiance: Random[float] = Uniform(1.2, 2.6)
+    irradiance: Random[float] = Uniform(0.9, 1.9)
     elevation_rad: Random[float] = Uniform(0.6, 1.1)
     azimuth_rad: Random[float] = Normal(0.0, 0.3)
     angle_rad: Random[float] = Uniform(0.15, 0.6)
-    fill: Random[float] = Uniform(0.1, 0.35)
+    fill: Random[float] = Uniform(0.05, 0.25)
     temperature_k: Random[float] = Uniform(3800, 6800)
 
     def __post_init__(self) -> None:
@@ -63,11 +63,9 @@ def around(rack: Rack, rng: Stream) -> list[Body]:
         0.02,
         tile_m=float(rng.child("tile").uniform(0.5, 1.2)),
     )
-    ground = replace(
-        finish(rng.child("floor"), ("speckle", "marble", "noise", "wood")), roughness=float(rng.child("gloss").uniform(0.2, 0.8))
-    )
+    ground = replace(finish(rng.child("floor"), ("speckle", "marble", "wood")), roughness=float(rng.child("gloss").uniform(0.2, 0.8)))
     under = np.eye(4)
     under[2, 3] = -0.02
     wall = upright_sheet((-_REACH_M, _REACH_M), rack.depth_m + float(rng.child("behind").uniform(0.05, 1.2)), (0, 4.0), 1.0)
-    paint = Paint(saturation=Uniform(0, 0.25), value=Uniform(0.45, 0.95), roughness=0.95).draw(rng.child("paint"))
+    paint = Paint(saturation=Uniform(0, 0.12), value=Uniform(0.45, 0.95), roughness=0.95).draw(rng.child("paint"))
     return [Body(Asset("floor", (floor,)), under, materials=(ground,)), Body(Asset("wall", (wall,)), np.eye(4), materials=(paint,))]

@@ -92,7 +92,7 @@ class Gondola:
     bays: Random[int] = Integers(3, 4)
     bay_m: Random[float] = Uniform(0.85, 1.33)
     boards: Random[int] = Integers(4, 6)
-    spacing_m: Random[float] = Uniform(0.26, 0.4)
+    spacing_m: Random[float] = Uniform(0.23, 0.37)
     depth_m: Random[float] = Uniform(0.3, 0.47)
     thickness_m: Random[float] = Uniform(0.018, 0.03)
     base_m: Random[float] = Uniform(0.12, 0.22)
@@ -157,9 +157,24 @@ class Gondola:
 
 
 def slab(x_m: tuple[float, float], y_m: tuple[float, float], z_m: tuple[float, float], tile_m: float) -> Mesh:
-    """A box between x, y and z; texture coordinates in metres over tile_m, on top and bottom those of the world."""
-    mesh = shapes.extrude([(x_m[0], y_m[0]), (x_m[1], y_m[0]), (x_m[1], y_m[1]), (x_m[0], y_m[1])], z_m[1] - z_m[0], tile_m=tile_m)
-    return replace(mesh, vertices_m=mesh.vertices_m + np.array([0, 0, z_m[0]], np.float32))
+    """A box between x, y and z; texture coordinates are those of the world, in metres over tile_m."""
+    ends = np.array([x_m, y_m, z_m])
+    corners, normals, uv = [], [], []
+    for axis, (right, up) in enumerate(((1, 2), (0, 2), (0, 1))):
+        for side in (0, 1):
+            quad_m = np.empty((4, 3))
+            quad_m[:, axis] = ends[axis, side]
+            quad_m[:, right], quad_m[:, up] = ends[right][[0, 1, 1, 0]], ends[up][[0, 0, 1, 1]]
+            normal = np.zeros((4, 3))
+            normal[:, axis] = 2 * side - 1
+            outward = (side == 1) != (axis == 1)  # x to y and y to z turn around the third axis, x to z around minus y
+            corners.append(quad_m if outward else quad_m[::-1])
+            normals.append(normal)
+            uv.append(corners[-1][:, (right, up)] / tile_m)
+    faces = (np.arange(6)[:, None, None] * 4 + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
+    arrays = (np.concatenate(values).astype(np.float32) for values in (corners, normals, uv))
+    vertices, normal_of, uv_of = arrays
+    return Mesh(vertices, faces.astype(np.int32), normal_of, uv_of)
 
 
 def upright_sheet(x_m: tuple[float, float], y_m: float, z_m: tuple[float, float], tile_m: float) -> Mesh:
@@ -169,9 +184,12 @@ def upright_sheet(x_m: tuple[float, float], y_m: float, z_m: tuple[float, float]
 
 
 def quad(corners_m: Sequence[tuple[float, float, float]], tile_m: float, up: int) -> Mesh:
-    """Four corners; u is x and v the axis `up`, in metres over tile_m."""
+    """Four corners, counter-clockwise; u is x and v the axis `up`, in metres over tile_m."""
     corners = np.array(corners_m)
-    return shapes.from_triangles(corners, [(0, 1, 2), (0, 2, 3)], corners[:, (0, up)] / tile_m)
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    normals = np.tile(normal / np.linalg.norm(normal), (4, 1)).astype(np.float32)
+    uv = (corners[:, (0, up)] / tile_m).astype(np.float32)
+    return Mesh(corners.astype(np.float32), np.array([(0, 1, 2), (0, 2, 3)], np.int32), normals, uv)
 
 
 @lru_cache(maxsize=4)

@@ -95,7 +95,7 @@ def side(of: Brand, width: int, height: int, rng: Stream) -> U8:
 @lru_cache(maxsize=1024)
 def price_tag(name: str, goods: str, variant: int) -> U8:
     """The tag of a product at the edge of a shelf: its name, its price, a bar code; at times yellow or red."""
-    rng = Stream(0, variant, ("price_tag",))
+    rng = Stream(0, variant, ("price_tag", name, goods))
     style = int(rng.choice(6, p=(0.45, 0.2, 0.15, 0.1, 0.05, 0.05)))
     ground: Color = ((250, 250, 247), (255, 222, 60), (250, 250, 247), (225, 40, 40), (255, 255, 255), (60, 160, 70))[style]
     picture, w, h = _blank(168, 84, ground)

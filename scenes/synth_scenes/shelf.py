@@ -23,7 +23,7 @@ from synth.compose.lights import LightRig
 from synth.errors import ConfigError, known_names
 from synth.geometry import project, transform
 from synth.rand import LogUniform, Normal, Random, Stream, Uniform, check_range, draw
-from synth.types import Asset, Body, Camera, Category, Keypoint, Material, Mesh, World
+from synth.types import F64, Asset, Body, Camera, Category, Keypoint, Material, Mesh, World
 from synth_scenes import library, prints
 from synth_scenes.aisle import Tubes, around
 from synth_scenes.gondola import RAIL_DEPTH_M, Gondola, Rack
@@ -40,8 +40,9 @@ PRICE_TAG = Category(
 )
 GAP = Category("gap")
 _PRODUCT = Category("product")
-_PRICES = 48
+_PRICES = 3
 _PROMOTIONS = 24
+_SIGNS = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Shelf:
     gondola: Gondola = field(default_factory=Gondola)
     stock: Stock = field(default_factory=Stock)
     surroundings: Surroundings = field(
-        default_factory=lambda: Surroundings(kind="hdri", hdris=("interior", "lobby", "studio", "city"), brightness=Uniform(0.25, 0.5))
+        default_factory=lambda: Surroundings(kind="hdri", hdris=("interior", "lobby", "studio", "city"), brightness=Uniform(0.2, 0.36))
     )
     lights: LightRig = field(default_factory=Tubes)
 
@@ -112,17 +113,15 @@ class Shelf:
         for bay in range(len(rack.bays_m) - 1):
             x0, x1 = rack.between(bay)
             for board, free_m in enumerate(rack.free_m):
+                if not _reaches(camera, _corners(rack, (x0, x1), board)):
+                    continue
                 own = rng.child("row", bay, board)
-                blocks = self.stock.row(own.child("stock"), x1 - x0, rack.usable_m, free_m)
-                for number, block in enumerate(blocks):
-                    edge = own.child("edge", number)
-                    labelled += [
-                        *self._products(block, rack, x0, board),
-                        *_gaps(block, rack, x0, board),
-                        *self._tag(block, rack, x0, board, edge),
-                    ]
-                    props += self._card(block, rack, x0, board, edge)
-        labelled, props = _in_frame(camera, labelled), _in_frame(camera, props)
+                for number, block in enumerate(self.stock.row(own.child("stock"), x0, x1, rack.usable_m, free_m)):
+                    if _reaches(camera, _corners(rack, block.x_m, board)):
+                        labelled += [*self._products(block, rack, board), *_gaps(block, rack, board)]
+                        labelled += self._tag(block, rack, board, own.child("tag", number))
+                        props += self._card(block, rack, board, own.child("card", number))
+        labelled, props = ([body for body in bodies if _reaches(camera, _box(body))] for bodies in (labelled, props))
         environment, brightest_rad = self.surroundings.draw(rng.child("surroundings"))
         lights = self.lights.draw(rng.child("lights"), brightest_rad, camera)
         bodies = (*labelled, *props, rack.body(), *around(rack, rng.child("around")))
@@ -139,16 +138,16 @@ class Shelf:
             rng, [target[None]], in_view=0.0, above_m=eye, accept=lambda c: float(c.world_from_camera[1, 3]) < -0.3
         )
 
-    def _products(self, block: Block, rack: Rack, x0: float, board: int) -> Iterator[Body]:
+    def _products(self, block: Block, rack: Rack, board: int) -> Iterator[Body]:
         by_kind = {category.name: category for category in self.categories}
         for facing in block.facings:
             for item in facing.items:
                 pose = item.board_from_object.copy()
-                pose[:3, 3] += x0, 0.0, rack.tops_m[board]
+                pose[2, 3] += rack.tops_m[board]
                 category = _PRODUCT if self.labels == "group" else by_kind[item.sku.kind]
                 yield Body(item.sku.asset, pose, category, item.materials, _said(item))
 
-    def _tag(self, block: Block, rack: Rack, x0: float, board: int, rng: Stream) -> Iterator[Body]:
+    def _tag(self, block: Block, rack: Rack, board: int, rng: Stream) -> Iterator[Body]:
         """At the left end of its facings, or in their middle, flat on the rail."""
         if rng.child("has_tag").uniform() >= draw(self.tags, rng, "tags"):
             return
@@ -159,12 +158,12 @@ class Shelf:
         variant = int(rng.child("price").integers(_PRICES))
         picture = prints.price_tag(*block.sku.brand, variant)
         pose = _turned(float(draw(self.tag_roll_rad, rng, "tag_roll_rad")))
-        pose[:3, 3] = x0 + at, -RAIL_DEPTH_M - 0.001, rack.tops_m[board] - rack.rail_m / 2
+        pose[:3, 3] = at, -RAIL_DEPTH_M - 0.001, rack.tops_m[board] - rack.rail_m / 2
         yield Body(
             _card(width, height, True), pose, PRICE_TAG, (Material(base_color_texture=picture, roughness=0.5),), {"sku": block.sku.name}
         )
 
-    def _card(self, block: Block, rack: Rack, x0: float, board: int, rng: Stream) -> Iterator[Body]:
+    def _card(self, block: Block, rack: Rack, board: int, rng: Stream) -> Iterator[Body]:
         """It hangs from the rail, or stands up from it."""
         if rng.child("has_card").uniform() >= draw(self.promotions, rng, "promotions"):
             return
@@ -175,7 +174,7 @@ class Shelf:
         picture = prints.promotion(int(rng.child("variant").integers(_PROMOTIONS)))
         pose = _turned(float(rng.child("roll").normal(0, 0.02)))
         up = rack.tops_m[board] - (0.01 if stands else rack.rail_m * 0.2 + height)
-        pose[:3, 3] = x0 + rng.child("at").uniform(left, right), -RAIL_DEPTH_M - 0.006, up + height / 2
+        pose[:3, 3] = rng.child("at").uniform(left, right), -RAIL_DEPTH_M - 0.006, up + height / 2
         yield Body(_card(width, height, False), pose, materials=(Material(base_color_texture=picture, roughness=0.4),))
 
 
@@ -190,13 +189,13 @@ def _said(item: Item) -> dict[str, object]:
     }
 
 
-def _gaps(block: Block, rack: Rack, x0: float, board: int) -> Iterator[Body]:
+def _gaps(block: Block, rack: Rack, board: int) -> Iterator[Body]:
     for (left, right), count in block.gaps:
-        asset, materials, pose = rack.empty_place((x0 + left, x0 + right), board, block.sku.size_m[2])
+        asset, materials, pose = rack.empty_place((left, right), board, block.sku.size_m[2])
         yield Body(asset, pose, GAP, materials, {"sku": block.sku.name, "facings": count})
 
 
-def _turned(roll_rad: float) -> np.ndarray:
+def _turned(roll_rad: float) -> F64:
     """A pose whose x is to the right, y up and z towards the aisle, rolled counter-clockwise."""
     c, s = math.cos(roll_rad), math.sin(roll_rad)
     return np.array([[c, -s, 0, 0], [0, 0, -1, 0], [s, c, 0, 0], [0, 0, 0, 1.0]])
@@ -216,19 +215,23 @@ def _card(width_m: float, height_m: float, is_tag: bool) -> Asset:
     return Asset("price_tag" if is_tag else "promotion", (mesh,), keypoints)
 
 
-def _in_frame(camera: Camera, bodies: list[Body]) -> list[Body]:
-    """Those whose box, or what of it is before the camera, reaches into the frame."""
-    signs = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    found = []
-    for body in bodies:
-        middle, size = body.asset.box_object_m
-        points = transform(camera.camera_from_world @ body.world_from_object, middle + signs * size)
-        if points[:, 2].max() <= camera.near_m:
-            continue
-        if points[:, 2].min() <= camera.near_m:
-            found.append(body)
-            continue
-        xy = project(camera, points)
-        if (xy.max(axis=0) > 0).all() and (xy.min(axis=0) < (camera.width, camera.height)).all():
-            found.append(body)
-    return found
+def _corners(rack: Rack, x_m: tuple[float, float], board: int) -> F64:
+    """(8, 3) of what stands on a stretch of a board, with what hangs before it."""
+    z = rack.tops_m[board]
+    ends = np.array([x_m, (-0.03, rack.depth_m), (z - 0.2, z + rack.free_m[board])])
+    return np.asarray(ends.mean(axis=1) + _SIGNS * np.ptp(ends, axis=1))
+
+
+def _box(body: Body) -> F64:
+    """(8, 3) corners of the box around a body."""
+    middle, size = body.asset.box_object_m
+    return transform(body.world_from_object, middle + _SIGNS * size)
+
+
+def _reaches(camera: Camera, corners_world_m: F64) -> bool:
+    """Whether something between corners (8, 3), as far as they are before the camera, may be in the frame."""
+    points = transform(camera.camera_from_world, corners_world_m)
+    if points[:, 2].min() <= camera.near_m:
+        return bool(points[:, 2].max() > camera.near_m)
+    xy = project(camera, points)
+    return bool((xy.max(axis=0) > 0).all() and (xy.min(axis=0) < (camera.width, camera.height)).all())

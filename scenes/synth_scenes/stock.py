@@ -101,11 +101,11 @@ class Stock:
 
     packages: Sequence[str] = KINDS
     variants: int = 10
-    meshes: Sequence[str] = ("cracker_box", "sugar_box", "tomato_soup_can", "mustard_bottle", "potted_meat_can", "milk_carton", "soda_can")
-    mesh_share: Random[float] = 0.15
-    facings: Random[int] = Integers(1, 5)
+    meshes: Sequence[str] = ("cracker_box", "sugar_box", "tomato_soup_can", "mustard_bottle", "potted_meat_can", "soda_can")
+    mesh_share: Random[float] = 0.1
+    facings: Random[int] = Integers(2, 6)
     deep: Random[int] = Integers(1, 3)
-    stacked: Random[float] = 0.5
+    stacked: Random[float] = 0.7
     empty: Random[float] = 0.06
     sold_out: Random[float] = 0.06
     misplaced: Random[float] = 0.03
@@ -139,9 +139,9 @@ class Stock:
         """Of the packages, then of the meshes: the category of each, or its name."""
         return tuple(dict.fromkeys((*self.packages, *(_mesh_kind(name) for name in self.meshes))))
 
-    def row(self, rng: Stream, width_m: float, depth_m: float, free_m: float) -> tuple[Block, ...]:
-        """What stands on a board of this width and depth, free_m high. Raises nothing: where no product fits, the board is empty."""
-        at, blocks = 0.0, []
+    def row(self, rng: Stream, x0_m: float, x1_m: float, depth_m: float, free_m: float) -> tuple[Block, ...]:
+        """What stands on a board between x0_m and x1_m, depth_m deep, with free_m above it; nothing where no product fits."""
+        at, width_m, blocks = 0.0, x1_m - x0_m, []
         for number in range(200):
             own = rng.child("block", number)
             sku = self._that_fits(own.child("sku"), width_m - at, depth_m, free_m)
@@ -162,7 +162,7 @@ class Stock:
             if not facings:
                 break
             blocks.append(Block(sku, tuple(facings)))
-        return _spread(blocks, width_m - at)
+        return _spread(blocks, x0_m, width_m - at)
 
     def _levels(self, sku: Sku, rng: Stream, free_m: float) -> int:
         room = int((free_m - _HEADROOM_M) / sku.size_m[2])
@@ -176,7 +176,7 @@ class Stock:
 
     def _that_fits(self, rng: Stream, width_m: float, depth_m: float, free_m: float) -> Sku | None:
         """A product that has room, rather one that fills the height."""
-        least = 0.5 * free_m
+        least = 0.62 * free_m
         for attempt in range(_TRIES):
             sku = self._any(rng.child(attempt))
             width, depth, height = sku.size_m
@@ -245,10 +245,10 @@ class Stock:
         return _standing(item.sku.asset, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation)
 
 
-def _spread(blocks: Sequence[Block], left_m: float) -> tuple[Block, ...]:
-    """The columns with what is left of the board shared among them, each in the middle of its stretch."""
+def _spread(blocks: Sequence[Block], x0_m: float, left_m: float) -> tuple[Block, ...]:
+    """The columns from x0_m on, with what is left of the board shared among them, each in the middle of its stretch."""
     more = left_m / max(1, sum(len(block.facings) for block in blocks))
-    at, spread = 0.0, []
+    at, spread = x0_m, []
     for block in blocks:
         facings = []
         for facing in block.facings:
@@ -290,18 +290,27 @@ def _package_sku(kind: str, variant: int) -> Sku:
 
 @lru_cache(maxsize=1024)
 def _mesh_sku(name: str) -> Sku:
-    """Its front is where its keypoints front_* are; without them its wider side."""
     asset = load_asset(library.find("object", name))
-    front, back = ([k.xyz_object_m for k in asset.keypoints if k.name.startswith(side)] for side in ("front", "back"))
-    way = np.mean(front, axis=0) - np.mean(back, axis=0) if front and back else np.zeros(3)
-    if np.hypot(way[0], way[1]) < 0.01:
-        size = asset.box_object_m[1]
-        way = np.array([0, -1.0, 0]) if size[0] >= size[1] else np.array([1.0, 0, 0])
+    way = _front(asset)
     turn = -math.pi / 2 - math.atan2(way[1], way[0])
     c, s = math.cos(turn), math.sin(turn)
     rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    title = asset.name.replace("_", " ").split(" ")
-    return Sku(asset.name, _mesh_kind(name), (title[0].title(), " ".join(title[1:])), asset, rotation, _standing(asset, rotation)[1])
+    first, *others = asset.name.replace("_", " ").title().split(" ")
+    return Sku(asset.name, _mesh_kind(name), (first, " ".join(others)), asset, rotation, _standing(asset, rotation)[1])
+
+
+def _front(asset: Asset) -> F64:
+    """The way (2,) that the face of an asset looks: by its keypoints named front and back or left and right; else its wider side."""
+    at = {
+        side: np.mean([k.xyz_object_m[:2] for k in asset.keypoints if side in k.name.split("_")] or [(np.nan,) * 2], axis=0)
+        for side in ("front", "back", "left", "right")
+    }
+    across = at["right"] - at["left"]
+    for way in (at["front"] - at["back"], np.array([across[1], -across[0]])):
+        if np.linalg.norm(way) > 0.01:  # never of what has no such keypoints, which is nan
+            return np.asarray(way)
+    size = asset.box_object_m[1]
+    return np.array([0.0, -1.0]) if size[0] >= size[1] else np.array([1.0, 0.0])
 
 
 def _mesh_kind(name: str) -> str:
