@@ -94,6 +94,13 @@ def test_ranks_have_the_quota_too(plan: Plan) -> None:
         data.batches(rank=2, ranks=2)
 
 
+def test_each_pass_has_another_order(plan: Plan) -> None:
+    photos = [key for key in keys(mixture(plan), range(104)) if key.startswith("shop")]
+    passes = [tuple(photos[9 * i : 9 * i + 9]) for i in range(5)]
+    assert all(len(set(each)) == 9 for each in passes)
+    assert len(set(passes)) == 5
+
+
 def test_quota_of_epochs_leaves_batches_to_chance(store: Store) -> None:
     data = mixture(plan_of(half(epoch=48, quota="epoch"), store))
     for epoch in range(2):

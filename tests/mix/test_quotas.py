@@ -138,6 +138,24 @@ def test_synthetic_first_begins_and_ends_pure(kind: str) -> None:
     assert [float(s) for s in shares_at(knots, kind, Fraction(1, 2))] == pytest.approx([0, 1] if kind == "steps" else [0.5, 0.5])  # type: ignore[arg-type]
 
 
+def test_what_must_come_soon_comes_first() -> None:
+    """50 slow parts and 50 fast ones: after 24 batches all want 0.48 of a place more, but the fast ones need it in the next."""
+    counts = (2,) * 50 + (52,) * 50
+    knots = [Knot(Fraction(0), counts), Knot(Fraction(1), counts)]
+    quotas = Quotas(knots, "linear", 2700, 27, 1)
+    for batch in range(101):
+        wanted = [Fraction(count * batch, 100) for count in counts]
+        assert all(abs(n - w) < 1 for n, w in zip(quotas.before(27 * batch), wanted, strict=True))
+
+
+@given(st.lists(st.integers(1, 200), min_size=5, max_size=8))
+def test_up_to_eight_parts_are_less_than_one_and_a_half_off(counts: list[int]) -> None:
+    split, total = Split.of(counts), sum(counts)
+    for place in range(total):
+        now = split.before(place)
+        assert all(abs(now[part] - Fraction(count * place, total)) < Fraction(3, 2) for part, count in enumerate(counts))
+
+
 def test_a_cosine_rises_as_a_cosine() -> None:
     knots = [Knot(Fraction(0), (0, 1000)), Knot(Fraction(1), (1000, 0))]
     for progress in np.linspace(0, 1, 41):
