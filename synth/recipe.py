@@ -213,8 +213,9 @@ def _check_tracks(world: World) -> None:
         if body.category is None:
             continue
         track = (body.attributes or {}).get("track_id")
-        if isinstance(track, bool) or not isinstance(track, (int, str)) or track in seen:
-            what = "of two bodies" if track in seen else "of a labelled body must be a text or a whole number"
+        known = isinstance(track, (int, str)) and not isinstance(track, bool)
+        if not known or track in seen:
+            what = "of two bodies" if known else "of a labelled body must be a text or a whole number"
             raise LabelError(f"body '{body.asset.name}' of a scene over time: attributes['track_id'] {what}, got {track!r}")
         seen.add(track)
 

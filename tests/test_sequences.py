@@ -151,8 +151,9 @@ def test_a_store_keeps_clips_together_and_exports_carry_the_ids(tmp_path: Path) 
         (Tracked(), r"body 'box' of a scene over time: attributes\['track_id'\] of two bodies, got 1"),
         (Tracked(track=None), r"attributes\['track_id'\] of a labelled body must be a text or a whole number, got None"),
         (Tracked(track=True), "must be a text or a whole number, got True"),
+        (Tracked(track=[1]), r"must be a text or a whole number, got \[1\]"),
     ],
-    ids=["short", "single", "twice", "none", "bool"],
+    ids=["short", "single", "twice", "none", "bool", "list"],
 )
 def test_what_is_no_clip_is_named(scene: Any, told: str) -> None:
     with pytest.raises(SceneError, match=told):

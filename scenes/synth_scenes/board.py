@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -64,7 +65,6 @@ class Board(Showcase):
             ("plate", 0, 1),
             ("plate_margin_m", 0, 1),
             ("plate_thickness_m", 1e-4, 0.1),
-            ("curvature_per_m", -1.2 / max(self.pattern.size_m), 1.2 / max(self.pattern.size_m)),
             ("wave_per_m", -50, 50),
             ("wrinkle_m", 0, 0.01),
             ("ink", 0, 1),
@@ -77,11 +77,18 @@ class Board(Showcase):
         ):
             check_range(name, getattr(self, name), low, high)
         check_range("in_plane_rad", self.in_plane_rad)
+        size = max(self.pattern.size_m)
+        check_range(f"curvature_per_m of a pattern of {size:g} m", self.curvature_per_m, -1.2 / size, 1.2 / size)
 
     @property
     def categories(self) -> Sequence[Category]:
         """The board's, named after its kind."""
         return (self.pattern.category,)
+
+    @property
+    def sources(self) -> dict[Path, str]:
+        """What is around it, and pictures on its plate."""
+        return {**dict.fromkeys(self.plate_paint.files, ""), **super().sources}
 
     def _thing(self, rng: Stream) -> Thing:
         return Thing(self.asset(rng), self.pattern.category)

@@ -108,6 +108,8 @@ class Lesion:
         for name, least, most in (("colors", 1, len(COLORS)), ("hairs", 0, 500), ("bubbles", 0, 500)):
             check_range(name, getattr(self, name), least, most, whole=True)
         check_range("texture_px", self.texture_px, 128, 8192, whole=True)
+        if not isinstance(self.texture_px, int):
+            raise ConfigError(f"texture_px must be one whole number, got {self.texture_px!r}")
         for structure in self.structure.options if isinstance(self.structure, Choice) else [self.structure]:
             if structure not in STRUCTURES:
                 raise ConfigError(known_names("structure", str(structure), STRUCTURES))

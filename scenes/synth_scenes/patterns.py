@@ -127,6 +127,7 @@ class Pattern:
 
         outer: how much of a chessboard's outermost squares is printed, left, top, right, bottom [0, 1]. margin_m: white around all."""
         texels_m = min(128.0, _MOST_TEXELS // max(self.squares_x, self.squares_y)) / self.square_m
+        texels_m = min(texels_m, 2 * _MOST_TEXELS / (max(self.size_m) + 2 * margin_m))  # where much of it is white
         pad = int(np.ceil(margin_m * texels_m)) + 1
         (width, height), start = self.size_m, -pad / texels_m
         # A side that halves without rest: where mipmaps round, each level is shifted, by 0.02 px of the picture and more.

@@ -19,7 +19,7 @@ from synth.compose.shapes import box
 from synth.compose.textures import cardboard
 from synth.errors import ConfigError, SceneError, known_names
 from synth.geometry import convex_hull, project, transform
-from synth.rand import Choice, Integers, Random, Stream, TruncatedNormal, Uniform, check_range, draw
+from synth.rand import Choice, Integers, Random, Stream, TruncatedNormal, Uniform, check_range, draw, support
 from synth.types import F64, U8, Asset, Body, Camera, Category, Material, Mesh, World
 from synth_scenes.figure import PERSON, Build, Posed, figure, planted, pose, sunk_m
 from synth_scenes.figure_poses import GROUNDED, KINDS, draw_pose
@@ -162,6 +162,10 @@ class Person:
         ):
             check_range(name, getattr(self, name), low, high)
         check_names("pose", self.pose, KINDS)
+        ground, sides = support(self.ground_m), [support(side) for side in (self.area_width_m, self.area_depth_m)]
+        across = math.hypot(*(side[1] for side in sides if side))
+        if ground and ground[0] < across:
+            raise ConfigError(f"ground_m can be {ground[0]:g}, but the area is {across:.2f} across: people would stand beside the ground")
         if not self.ground:
             raise ConfigError("ground must name at least one texture")
         for name in self.ground:

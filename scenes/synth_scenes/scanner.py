@@ -52,12 +52,14 @@ Its zones are a drawing: where exactly one ends is our reading of it. Left and r
 _TRIES = 40
 _SUNK_M = 0.003
 _NOISE_PX = 512
+_MOST_TURN_RAD = 0.45  # a thing lies where the skin is within 63 degrees of the view: turned farther, some would look away
 
 
 @dataclass(frozen=True)
 class Scanner:
     """view: front or back, told in the sample's attributes. objects: how many things of random kinds are hidden, each with its body zone in
-    its attributes. facing: how likely one is on the side that is seen; else it has an empty mask. skin: brightness of the body; contrast:
+    its attributes. facing: how likely one is on the side that is seen; else of it shows only what stands out beside the body, often nothing
+    (an empty mask), on a limb much. skin: brightness of the body; contrast:
     how much brighter (or darker, below 0) than the body a thing is. speckle: how strong, as a share of the brightness. background:
     brightness. distance_m: of the camera, far, so that the picture is nearly parallel; fill: the height of the frame that a person of
     2.2 m with raised arms would take. turn_rad: how the person stands askew. people: who; their clothes do not show."""
@@ -93,7 +95,7 @@ class Scanner:
             ("background", 0, 1),
             ("distance_m", 3, 1000),
             ("fill", 0.1, 1.5),
-            ("turn_rad", -math.pi, math.pi),
+            ("turn_rad", -_MOST_TURN_RAD, _MOST_TURN_RAD),
             ("exposure", 1e-3, 1e3),
         ):
             check_range(name, getattr(self, name), low, high)

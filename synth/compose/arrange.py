@@ -216,7 +216,7 @@ def above(
     assets: Sequence[Asset], width_m: float, depth_m: float, rng: Stream, *, gap_m: float = 0.006, z_m: float = 0.0
 ) -> tuple[F64, ...]:
     """world_from_object (4, 4) of assets to be dropped within width_m by depth_m around the origin, above z_m: at random places, all
-    rotations alike, each with its box as low as those before it let it be, gap_m apart. Raises SceneError if one is too large."""
+    rotations alike that fit, each with its box as low as those before it let it be, gap_m apart. Raises SceneError if one is too large."""
     boxes: list[tuple[F64, F64]] = []
     poses = []
     for i, asset in enumerate(assets):

@@ -159,7 +159,7 @@ class Ring:
 
     intensity: Random[float] = LogUniform(0.3, 2.0)
     radius_m: Random[float] = Uniform(0.02, 0.12)
-    lamps: int = 8
+    lamps: Random[int] = 8
     temperature_k: Random[float] = Uniform(4500, 7000)
 
     def __post_init__(self) -> None:
@@ -170,8 +170,9 @@ class Ring:
     def draw(self, rng: Stream, brightest_rad: float, camera: Camera) -> tuple[Light, ...]:
         """The lamps of the ring."""
         radius, color = float(draw(self.radius_m, rng, "radius_m")), _color(draw(self.temperature_k, rng, "temperature_k"))
-        each = float(draw(self.intensity, rng, "intensity")) / int(self.lamps)
-        around = (np.arange(int(self.lamps)) + float(rng.child("turn").uniform())) * (2 * math.pi / int(self.lamps))
+        lamps = int(draw(self.lamps, rng, "lamps"))
+        each = float(draw(self.intensity, rng, "intensity")) / lamps
+        around = (np.arange(lamps) + float(rng.child("turn").uniform())) * (2 * math.pi / lamps)
         at = np.stack([np.cos(around), np.sin(around)], 1) * radius @ camera.world_from_camera[:3, :2].T + camera.world_from_camera[:3, 3]
         return tuple(PointLight((x, y, z), each, color) for x, y, z in at.tolist())
 

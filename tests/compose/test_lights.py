@@ -11,7 +11,7 @@ import pytest
 from synth.compose.lights import Lights, Mixed, Ring, Studio, Window
 from synth.errors import ConfigError
 from synth.geometry import look_at
-from synth.rand import rng_for
+from synth.rand import Integers, rng_for
 from synth.types import Camera, DirectionalLight, PointLight
 
 CAMERA = Camera.from_fov(64, 48, 1.0, look_at((0.0, -1.0, 0.5), (0, 0, 0)))
@@ -51,6 +51,11 @@ def test_a_ring_is_around_the_lens_and_its_lamps_sum_up() -> None:
     assert np.linalg.norm(at - CAMERA.world_from_camera[:3, 3], axis=1) == pytest.approx(np.full(8, 0.1))
     assert np.abs((at - CAMERA.world_from_camera[:3, 3]) @ CAMERA.world_from_camera[:3, 2]).max() < 1e-12
     assert at.mean(axis=0) == pytest.approx(CAMERA.world_from_camera[:3, 3])
+
+
+def test_a_ring_may_have_a_random_number_of_lamps() -> None:
+    counts = {len(Ring(lamps=Integers(2, 4)).draw(rng_for(0, index), 0.0, CAMERA)) for index in range(20)}
+    assert counts == {2, 3, 4}
 
 
 def test_mixed_takes_each_as_often_as_its_weight_says() -> None:

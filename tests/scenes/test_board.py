@@ -26,6 +26,7 @@ import synth
 from synth import Generator, PyrenderSpec, Recipe
 from synth.annotate import annotate, finish
 from synth.compose.cameras import CameraRig
+from synth.compose.materials import Paint
 from synth.config.build import build
 from synth.errors import ConfigError
 from synth.geometry import project, transform
@@ -316,6 +317,19 @@ def test_boards_are_seen_and_lie_on_their_table() -> None:
     assert 0 < min(tilts) < max(tilts) < 1.1 + 1e-9
 
 
+def test_a_wide_margin_makes_no_huge_texture() -> None:
+    ink, at_m, texels_m = Pattern(square_m=0.001).ink((1.0, 1.0, 1.0, 1.0), 1.0)
+    assert max(ink.shape) <= 4224
+    assert np.array(at_m) * texels_m == pytest.approx(np.round(np.array(at_m) * texels_m))
+
+
+def test_pictures_on_the_plate_are_sources() -> None:
+    assets = Path(synth_scenes.__file__).parent / "assets"
+    picture = assets / "textures/dark_wood.jpg"
+    one, other = (Board(plate_paint=Paint(textures=paths), backgrounds=str(assets / "photos")) for paths in ((), (picture,)))
+    assert {*other.sources} - {*one.sources} == {picture}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -325,7 +339,7 @@ def test_boards_are_seen_and_lie_on_their_table() -> None:
         (lambda: Pattern("charuco", marker_m=0.03), r"marker_m must be less than square_m, got 0.03 and 0.025"),
         (lambda: Pattern(squares_x=2), r"squares_x must be in \[3, 64\], got 2"),
         (lambda: Pattern(square_m="25 mm"), r"square_m must be a length in \[0.001, 2\] m, got '25 mm'"),  # type: ignore[arg-type]
-        (lambda: Board(curvature_per_m=20), r"curvature_per_m must be in \[-4.8, 4.8\], got 20"),
+        (lambda: Board(curvature_per_m=20), r"curvature_per_m of a pattern of 0.25 m must be in \[-4.8, 4.8\], got 20"),
         (lambda: Board(tilt_rad=2.0), r"tilt_rad must be in \[0, 1.4\], got 2"),
         (lambda: Board(backgrounds="/nowhere"), "photos '/nowhere': there is no such folder"),
         (lambda: Board(background="sky"), "no kind of surroundings 'sky'"),

@@ -306,6 +306,8 @@ def test_a_wrong_parameter_is_one_message_that_names_it(make: Any, message: str)
 def test_what_cannot_be_composed_says_so() -> None:
     with pytest.raises(SceneError, match="the camera sees the horizon"):
         replace(SMALL, camera=CameraRig(elevation_rad=0.1)).compose(rng_for(0, 0))
+    with pytest.raises(SceneError, match=r"sees ground .* m away, more than 10 m: lower camera.distance_m"):
+        replace(SMALL, camera=CameraRig(elevation_rad=1.57, distance_m=20.0)).compose(rng_for(0, 0))
     with pytest.raises(SceneError, match=r"no free place for weed .* lower weeds, or clearance_m"):
         replace(SMALL, weeds=80.0, clearance_m=0.5).compose(rng_for(0, 0))
 

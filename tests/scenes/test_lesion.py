@@ -28,7 +28,7 @@ from synth.config.build import build
 from synth.content import Contents
 from synth.errors import ConfigError, SceneError
 from synth.protocols import Scene
-from synth.rand import Choice, rng_for
+from synth.rand import Choice, Integers, rng_for
 from synth.render.pyrender import PyrenderSpec
 from synth.types import F64, Sample, World
 from tests.oracle.caster import Truth, directions, image_points
@@ -340,6 +340,7 @@ def test_the_rulers_ticks_are_true_millimetres() -> None:
     [
         (lambda: Lesion(colors=0), r"colors must be in \[1, 6\], got 0"),
         (lambda: Lesion(ita_deg=100), r"ita_deg must be in \[-60, 70\], got 100"),
+        (lambda: Lesion(texture_px=Integers(256, 512)), r"texture_px must be one whole number, got Integers\(256, 512\)"),  # type: ignore[arg-type]
         (lambda: Lesion(structure="nett"), "no structure 'nett'; known: globules, network, none"),
         (lambda: Lesion(structure=Choice(["none", "dots"])), "no structure 'dots'"),
         (lambda: measured(np.array([(0, 0), (4, 0), (4, 1), (1, 1), (1, 4), (0, 4)], float)), "must be in sight of its centroid"),

@@ -300,6 +300,7 @@ def test_who_sits_has_a_seat_and_soles_on_the_ground() -> None:
         (lambda: Person(pose=Choice(["sit", "sleep"])), "pose: no kind 'sleep'"),
         (lambda: Person(persons=1.5), "persons must be whole"),
         (lambda: Person(ground=["lawn"]), "no photo 'lawn'"),
+        (lambda: Person(ground_m=4.0), "ground_m can be 4, but the area is 4.24 across"),
         (lambda: Person(ground=[]), "ground must name at least one texture"),
         (lambda: Person(in_view=1.5), r"in_view must be in \[0, 1\], got 1.5"),
         (lambda: People(stature_m=175), r"people.stature_m must be in \[1.2, 2.2\], got 175"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections import Counter
 from dataclasses import replace
@@ -208,6 +209,7 @@ def test_equal_streams_give_equal_worlds_and_the_defaults_are_those_of_the_optio
         (lambda: Scanner(kinds=[]), "kinds must name at least one; known: pistol, knife"),
         (lambda: Scanner(zones=["left_calves"]), "zones: no zone 'left_calves'; did you mean 'left_calf'"),
         (lambda: Scanner(facing=2), r"facing must be in \[0, 1\], got 2"),
+        (lambda: Scanner(turn_rad=math.pi), r"turn_rad must be in \[-0.45, 0.45\]"),  # its view would be the other one
         (lambda: Scanner(width=0), r"width must be in \[1, 16384\], got 0"),
         (lambda: Scanner(view=Choice(["front", "top"])), "view: no kind 'top'"),
     ],
