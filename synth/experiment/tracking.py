@@ -49,7 +49,7 @@ def following(names: Sequence[str], experiment: str, config: Mapping[str, Any], 
     for name in names:
         if name not in TRACKERS:
             raise ConfigError(f"trackers: {known_names('tracker', str(name), TRACKERS)}")
-        if find_spec(name) is None:
+        if not all(map(find_spec, _NEEDS.get(name, (name,)))):
             raise MissingPartError(f"tracker {name} is not installed: pip install 'synth[{name}]'")
 
     @contextmanager
@@ -91,13 +91,17 @@ def tensorboard(run: Run) -> Iterator[Tell]:
 
 @contextmanager
 def mlflow(run: Run) -> Iterator[Tell]:
-    """A run at MLFLOW_TRACKING_URI, else in `mlflow` of the ladder's folder; the pins are its inputs."""
+    """A run at MLFLOW_TRACKING_URI, else in `mlflow.db` of the ladder's folder; the pins are its inputs."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or (run.folder / "mlflow").absolute().as_uri())
-    known = client.get_experiment_by_name(run.experiment)
-    made = client.create_run(known.experiment_id if known else client.create_experiment(run.experiment), run_name=run.cell.name)
+    try:
+        client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.folder / 'mlflow.db').absolute()}")
+        known = client.get_experiment_by_name(run.experiment)
+        made = client.create_run(known.experiment_id if known else client.create_experiment(run.experiment), run_name=run.cell.name)
+    except MlflowException as error:
+        raise ConfigError(f"MLflow: {error}") from error
     number = made.info.run_id
     params = {**_flat(run.config), **run.amounts}
     client.log_batch(number, params=[Param(name, str(value)[:6000]) for name, value in params.items()])
@@ -153,7 +157,7 @@ def wandb(run: Run) -> Iterator[Tell]:
 
     def tell(step: int | None, figures: Mapping[str, float]) -> None:
         if step is None:
-            made.summary.update(figures)
+            made.summary.update(dict(figures))
         else:
             made.log(dict(figures), step=step)
 
@@ -172,4 +176,5 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {key: each for inner, held in value.items() for key, each in _flat(held, f"{name}.{inner}" if name else str(inner)).items()}
 
 
+_NEEDS = {"tensorboard": ("tensorboard", "torch"), "mlflow": ("mlflow", "sqlalchemy", "alembic")}
 TRACKERS: Mapping[str, Tracker] = {"tensorboard": tensorboard, "mlflow": mlflow, "wandb": wandb}

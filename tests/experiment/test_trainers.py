@@ -296,7 +296,7 @@ def shapes(seed: int) -> Sample:
             cv2.circle(image, ((box[0] + box[2]) // 2, (box[1] + box[3]) // 2), (box[2] - box[0]) // 2, COLOURS[0], -1)
         else:
             image[box[1] : box[3], box[0] : box[2]] = COLOURS[2]
-        found.append(Instance(category.name, box_xyxy=tuple(float(v) for v in box)))
+        found.append(Instance(category.name, box_xyxy=tuple(float(v) for v in box)))  # type: ignore[arg-type]
     return Sample(image, tuple(found), (DISC, BOX))
 
 
