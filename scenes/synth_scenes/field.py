@@ -123,8 +123,8 @@ class Earth:
 class Field:
     """crops: of which one is in a picture; weed_kinds: of which each weed is one. labels: categories by `group` (crop, weed) or by
     `species`. crop_growth and weed_growth in [0, 1]: how far grown, from two leaves to when rows close; growth_spread: of each crop plant
-    around its field's. weeds: on a square metre; near_crop: share of them within 8 cm of a crop plant; clearance_m: least distance between
-    two stems. robot_shadow: how likely the robot's own shadow lies over a part of the picture, where the sun shines.
+    around its field's. weeds: on a square metre; near_crop: share of them within 8 cm of a crop plant; clearance_m: least distance of
+    a weed's stem from any other. robot_shadow: how likely the robot's own shadow lies over a part of the picture, where the sun shines.
     """
 
     camera: CameraRig = field(
