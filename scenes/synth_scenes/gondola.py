@@ -6,7 +6,6 @@ laid by world coordinates, so that a patch of a board or of the panel shows exac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -69,19 +68,24 @@ class Rack:
         meshes = tuple(shapes.join(parts) for parts in ([*boards, back], [panel], frame, rails))
         return Body(Asset("gondola", meshes), np.eye(4), materials=(self.board, self.panel, self.frame, self.rail))
 
-    def empty_place(self, x_m: tuple[float, float], board: int, height_m: float) -> tuple[Asset, tuple[Material, ...], F64]:
-        """What one sees of a place where nothing stands: the board below it and the panel behind it, up to height_m. Its asset, whose box
-        is the empty volume and whose origin the middle of its floor; its materials; world_from_object."""
+    def seen_through(self, x_m: tuple[float, float], board: int, height_m: float, eye_m: F64) -> tuple[Mesh, ...]:
+        """What an eye (3,) before the shelf sees through an opening over the front edge of a board, height_m high, as far as nothing
+        stands in it: parts of the board, of the panel and of the underside of the board above, in their materials, world frame."""
         (x0, x1), z, depth = x_m, self.tops_m[board], self.depth_m
-        low = z + _ABOVE_M
-        floor = quad([(x0, 0, low), (x1, 0, low), (x1, depth, low), (x0, depth, low)], self.tile_m, 1)
-        wall = upright_sheet(x_m, depth - _ABOVE_M, (low, z + height_m), self.tile_m)
-        pose = np.eye(4)
-        pose[:3, 3] = (x0 + x1) / 2, depth / 2, z
-        back = np.eye(4)
-        back[:3, 3] = -pose[:3, 3]
-        meshes = tuple(shapes.moved(mesh, back) for mesh in (floor, wall))
-        return Asset("gap", meshes), (self.board, self.panel), pose
+        left, right, low, high = self.bays_m[0], self.bays_m[-1], z + _ABOVE_M, z + self.free_m[board] - _ABOVE_M
+        opening = np.array([(x0, 0, z), (x1, 0, z), (x1, 0, z + height_m), (x0, 0, z + height_m)])
+        back = depth - _ABOVE_M
+        sides = [([(left, back, z), (right, back, z), (right, back, high), (left, back, high)], 2, self.panel)]
+        if eye_m[2] > low:
+            sides.append(([(left, 0, low), (right, 0, low), (right, depth, low), (left, depth, low)], 1, self.board))
+        elif board + 1 < len(self.tops_m):
+            sides.append(([(left, depth, high), (right, depth, high), (right, 0, high), (left, 0, high)], 1, self.board))
+        found = []
+        for corners, up, material in sides:
+            polygon = _through(np.array(corners), opening, eye_m)
+            if len(polygon) > 2:
+                found.append(replace(_flat(polygon, self.tile_m, up), material=material))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -178,18 +182,36 @@ def slab(x_m: tuple[float, float], y_m: tuple[float, float], z_m: tuple[float, f
 
 
 def upright_sheet(x_m: tuple[float, float], y_m: float, z_m: tuple[float, float], tile_m: float) -> Mesh:
-    """A rectangle across y that faces -y."""
+    """A rectangle across y that faces -y; texture coordinates are x and z in metres over tile_m."""
     (x0, x1), (z0, z1) = x_m, z_m
-    return quad([(x0, y_m, z0), (x1, y_m, z0), (x1, y_m, z1), (x0, y_m, z1)], tile_m, 2)
+    return _flat(np.array([(x0, y_m, z0), (x1, y_m, z0), (x1, y_m, z1), (x0, y_m, z1)]), tile_m, 2)
 
 
-def quad(corners_m: Sequence[tuple[float, float, float]], tile_m: float, up: int) -> Mesh:
-    """Four corners, counter-clockwise; u is x and v the axis `up`, in metres over tile_m."""
-    corners = np.array(corners_m)
-    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-    normals = np.tile(normal / np.linalg.norm(normal), (4, 1)).astype(np.float32)
-    uv = (corners[:, (0, up)] / tile_m).astype(np.float32)
-    return Mesh(corners.astype(np.float32), np.array([(0, 1, 2), (0, 2, 3)], np.int32), normals, uv)
+def _flat(corners_m: F64, tile_m: float, up: int) -> Mesh:
+    """A flat convex polygon (n, 3), counter-clockwise; u is x and v the axis `up`, in metres over tile_m."""
+    n = len(corners_m)
+    normal = np.cross(corners_m, np.roll(corners_m, -1, axis=0)).sum(axis=0)  # Newell's
+    normals = np.tile(normal / np.linalg.norm(normal), (n, 1)).astype(np.float32)
+    faces = np.array([(0, i, i + 1) for i in range(1, n - 1)], np.int32)
+    return Mesh(corners_m.astype(np.float32), faces, normals, (corners_m[:, (0, up)] / tile_m).astype(np.float32))
+
+
+def _through(polygon: F64, opening: F64, eye: F64) -> F64:
+    """The part (k, 3) of a convex polygon (n, 3) that an eye (3,) sees through a convex opening (m, 3) (Sutherland and Hodgman 1974)."""
+    middle = opening.mean(axis=0) - eye
+    for a, b in zip(opening - eye, np.roll(opening, -1, axis=0) - eye, strict=True):
+        normal = np.cross(a, b)
+        side = (polygon - eye) @ (normal * np.sign(normal @ middle))
+        kept = []
+        for i in range(len(polygon)):
+            j = (i + 1) % len(polygon)
+            if side[i] >= 0:
+                kept.append(polygon[i])
+            if (side[i] >= 0) != (side[j] >= 0):
+                kept.append(polygon[i] + (polygon[j] - polygon[i]) * (side[i] / (side[i] - side[j])))
+        polygon = np.array(kept).reshape(-1, 3)
+    step = np.linalg.norm(polygon - np.roll(polygon, 1, axis=0), axis=1)
+    return np.asarray(polygon[step > 1e-6])
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,7 @@ from synth.compose import shapes
 from synth.rand import Stream
 from synth.types import F64, U8, Asset, Material, Mesh
 from synth_scenes import prints
+from synth_scenes.artwork import Color
 
 KINDS = ("box", "carton", "can", "bottle", "jar", "bag", "tube")
 _STRIP_PX = 24  # width of the plain colours at the right end of a texture
@@ -53,7 +54,7 @@ def package(kind: str, variant: int) -> Package:
 class _Atlas:
     """Where on one texture a face, a side and plain colours are."""
 
-    def __init__(self, pictures: Sequence[U8], plain: Sequence[prints.Color]) -> None:
+    def __init__(self, pictures: Sequence[U8], plain: Sequence[Color]) -> None:
         height = pictures[0].shape[0]
         strip = np.repeat(np.array(plain, np.uint8), -(-height // len(plain)), axis=0)[:height]
         self.texture = np.concatenate([*pictures, np.repeat(strip[:, None], _STRIP_PX, axis=1)], axis=1)

@@ -5,25 +5,35 @@ All pictures are sRGB u8 (h, w, 3), drawn at twice their size and averaged. Equa
 
 from __future__ import annotations
 
-import colorsys
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synth.rand import Stream
 from synth.types import U8
+from synth_scenes.artwork import (
+    Box,
+    Color,
+    bar_code,
+    blank,
+    burst,
+    done,
+    frame,
+    from_hsv,
+    ink_on,
+    mixed,
+    rays,
+    rectangle,
+    small_print,
+    write,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageFont import FreeTypeFont
 
-Color: TypeAlias = tuple[int, int, int]
-Box: TypeAlias = tuple[float, float, float, float]
-
-_FINE = 2
 _FIRST = ("Al", "Bo", "Ca", "Del", "Fi", "Gran", "Ha", "Ka", "Lu", "Mi", "Nor", "Or", "Pe", "Ru", "Sol", "Ta", "Val", "Zu")
 _LAST = ("ba", "della", "dor", "fina", "go", "ka", "lino", "mo", "na", "nello", "ra", "ro", "sa", "ta", "via", "x")
 _KINDS = ("Classic", "Original", "Light", "Extra", "Organic", "Family", "Gold", "Natural", "Fresh", "Mild", "Strong", "Royal")
@@ -64,7 +74,7 @@ def brand(kind: str, rng: Stream) -> Brand:
 
 def front(of: Brand, width: int, height: int, rng: Stream) -> U8:
     """The face of a package: a pattern, the brand on its shield, what is in it, how much."""
-    picture, w, h = _blank(width, height, of.colors[0])
+    picture, w, h = blank(width, height, of.colors[0])
     _pattern(picture, of, rng.child("pattern"))
     _motif(picture, of, rng.child("motif"))
     layout = rng.child("layout")
@@ -74,22 +84,22 @@ def front(of: Brand, width: int, height: int, rng: Stream) -> U8:
     plain = int(layout.integers(4)) == 0
     text = f"{of.goods}" if plain else f"{of.variety} {of.goods}"
     low = top + tall + 0.02 * h
-    _write(picture, text, (0.08 * w, low, 0.92 * w, low + 0.09 * h), of.colors[2], outline=of.colors[0])
-    _write(picture, of.size, (0.62 * w, 0.915 * h, 0.94 * w, 0.965 * h), of.colors[2], outline=of.colors[0])
+    write(picture, text, (0.08 * w, low, 0.92 * w, low + 0.09 * h), of.colors[2], outline=of.colors[0])
+    write(picture, of.size, (0.62 * w, 0.915 * h, 0.94 * w, 0.965 * h), of.colors[2], outline=of.colors[0])
     if layout.uniform() < 0.3:
-        _burst(picture, (0.22 * w, 0.86 * h), 0.13 * min(w, h), ("NEW", "BIO", "+20%", "2 for 1")[int(layout.integers(4))])
-    return _done(picture)
+        burst(picture, (0.22 * w, 0.86 * h), 0.13 * min(w, h), ("NEW", "BIO", "+20%", "2 for 1")[int(layout.integers(4))])
+    return done(picture)
 
 
 def side(of: Brand, width: int, height: int, rng: Stream) -> U8:
     """The side of a package: the brand, small print, a table, a bar code."""
-    picture, w, h = _blank(width, height, of.colors[1])
-    _write(picture, of.name, (0.1 * w, 0.05 * h, 0.9 * w, 0.16 * h), _on(of.colors[1]))
-    _lines(picture, (0.1 * w, 0.2 * h, 0.9 * w, 0.42 * h), 8, _on(of.colors[1]), rng.child("lines"))
-    _rectangle(picture, (0.1 * w, 0.46 * h, 0.9 * w, 0.72 * h), (240, 240, 236))
-    _lines(picture, (0.15 * w, 0.48 * h, 0.85 * w, 0.71 * h), 7, (40, 40, 40), rng.child("table"))
+    picture, w, h = blank(width, height, of.colors[1])
+    write(picture, of.name, (0.1 * w, 0.05 * h, 0.9 * w, 0.16 * h), ink_on(of.colors[1]))
+    small_print(picture, (0.1 * w, 0.2 * h, 0.9 * w, 0.42 * h), 8, ink_on(of.colors[1]), rng.child("lines"))
+    rectangle(picture, (0.1 * w, 0.46 * h, 0.9 * w, 0.72 * h), (240, 240, 236))
+    small_print(picture, (0.15 * w, 0.48 * h, 0.85 * w, 0.71 * h), 7, (40, 40, 40), rng.child("table"))
     bar_code(picture, (0.12 * w, 0.78 * h, 0.88 * w, 0.93 * h), rng.child("bars"))
-    return _done(picture)
+    return done(picture)
 
 
 @lru_cache(maxsize=1024)
@@ -98,18 +108,18 @@ def price_tag(name: str, goods: str, variant: int) -> U8:
     rng = Stream(0, variant, ("price_tag", name, goods))
     style = int(rng.choice(6, p=(0.45, 0.2, 0.15, 0.1, 0.05, 0.05)))
     ground: Color = ((250, 250, 247), (255, 222, 60), (250, 250, 247), (225, 40, 40), (255, 255, 255), (60, 160, 70))[style]
-    picture, w, h = _blank(168, 84, ground)
-    ink = _on(ground)
+    picture, w, h = blank(168, 84, ground)
+    ink = ink_on(ground)
     if style in (2, 4):
-        _rectangle(picture, (0, 0, w, 0.26 * h), (200, 30, 40) if style == 2 else (30, 60, 130))
-    _write(picture, f"{name} {goods}", (0.04 * w, 0.05 * h, 0.62 * w, 0.24 * h), (255, 255, 255) if style in (2, 4) else ink, left=True)
+        rectangle(picture, (0, 0, w, 0.26 * h), (200, 30, 40) if style == 2 else (30, 60, 130))
+    write(picture, f"{name} {goods}", (0.04 * w, 0.05 * h, 0.62 * w, 0.24 * h), (255, 255, 255) if style in (2, 4) else ink, left=True)
     price = rng.child("price")
     whole, cents = int(price.integers(0, 13)), int(price.choice((9, 19, 29, 49, 59, 79, 89, 95, 99)))
-    _write(picture, f"{whole}.{cents:02d}", (0.4 * w, 0.3 * h, 0.96 * w, 0.94 * h), ink, bold=0.035)
-    _lines(picture, (0.05 * w, 0.34 * h, 0.34 * w, 0.52 * h), 3, ink, rng.child("lines"))
+    write(picture, f"{whole}.{cents:02d}", (0.4 * w, 0.3 * h, 0.96 * w, 0.94 * h), ink, bold=0.035)
+    small_print(picture, (0.05 * w, 0.34 * h, 0.34 * w, 0.52 * h), 3, ink, rng.child("lines"))
     bar_code(picture, (0.05 * w, 0.6 * h, 0.36 * w, 0.92 * h), rng.child("bars"))
-    _frame(picture, tuple(int(0.75 * c) for c in ground), 2)  # type: ignore[arg-type]
-    return _done(picture)
+    frame(picture, tuple(int(0.75 * c) for c in ground), 2)  # type: ignore[arg-type]
+    return done(picture)
 
 
 @lru_cache(maxsize=64)
@@ -118,31 +128,19 @@ def promotion(variant: int) -> U8:
     rng = Stream(0, variant, ("promotion",))
     ground = ((225, 35, 40), (255, 214, 20), (20, 110, 200), (35, 150, 70), (240, 110, 20), (250, 250, 250))[int(rng.integers(6))]
     second = ((255, 255, 255), (255, 214, 20), (200, 20, 40), (20, 40, 90))[int(rng.integers(4))]
-    picture, w, h = _blank(256, 192, ground)
+    picture, w, h = blank(256, 192, ground)
     if rng.child("rays").uniform() < 0.5:
-        _rays(picture, (0.5 * w, 0.6 * h), _mixed(ground, (255, 255, 255), 0.15))
+        rays(picture, (0.5 * w, 0.6 * h), mixed(ground, (255, 255, 255), 0.15))
     word = ("SALE", "OFFER", "NEW", "BEST PRICE", "TODAY", "2 FOR 1")[int(rng.child("word").integers(6))]
     if max(abs(a - b) for a, b in zip(ground, second, strict=True)) > 90:
-        _rectangle(picture, (0.07 * w, 0.1 * h, 0.93 * w, 0.42 * h), second)
+        rectangle(picture, (0.07 * w, 0.1 * h, 0.93 * w, 0.42 * h), second)
     else:
         second = ground
-    _write(picture, word, (0.1 * w, 0.12 * h, 0.9 * w, 0.4 * h), _on(second), bold=0.05)
+    write(picture, word, (0.1 * w, 0.12 * h, 0.9 * w, 0.4 * h), ink_on(second), bold=0.05)
     number = ("-20%", "-30%", "-50%", "1+1", "0.99", "1.49", "TOP")[int(rng.child("number").integers(7))]
-    _write(picture, number, (0.1 * w, 0.47 * h, 0.9 * w, 0.93 * h), _on(ground), bold=0.06)
-    _frame(picture, _on(ground), 3)
-    return _done(picture)
-
-
-def bar_code(picture: Image, box: Box, rng: Stream) -> None:
-    """Black bars of random width on white."""
-    x0, y0, x1, y1 = box
-    _rectangle(picture, box, (250, 250, 250))
-    unit = (x1 - x0) / 60
-    at = x0 + 3 * unit
-    while at < x1 - 4 * unit:
-        wide, gap = (float(v) for v in rng.integers(1, 4, 2))
-        _rectangle(picture, (at, y0 + unit, at + wide * unit, y1 - unit), (15, 15, 15))
-        at += (wide + gap) * unit
+    write(picture, number, (0.1 * w, 0.47 * h, 0.9 * w, 0.93 * h), ink_on(ground), bold=0.06)
+    frame(picture, ink_on(ground), 3)
+    return done(picture)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -158,87 +156,8 @@ def _scheme(rng: Stream) -> tuple[Color, Color, Color, Color]:
     else:  # dark ground
         ground, other = (hue, rng.uniform(0.4, 0.9), rng.uniform(0.12, 0.35)), (second, rng.uniform(0.3, 0.8), rng.uniform(0.75, 0.95))
     accent = (hue + float(rng.choice((0.15, 0.5, 0.85))), rng.uniform(0.6, 0.95), rng.uniform(0.7, 1.0))
-    colors = [_rgb(*values) for values in (ground, other, accent)]
-    return colors[0], colors[1], _on(colors[0]), colors[2]
-
-
-def _rgb(hue: float, saturation: float, value: float) -> Color:
-    red, green, blue = (round(255 * c) for c in colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
-    return red, green, blue
-
-
-def _on(ground: Color) -> Color:
-    """Ink that reads on a ground."""
-    light = 0.3 * ground[0] + 0.59 * ground[1] + 0.11 * ground[2]
-    return (25, 25, 30) if light > 140 else (252, 250, 244)
-
-
-def _mixed(a: Color, b: Color, share: float) -> Color:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return red, green, blue
-
-
-def _blank(width: int, height: int, color: Color) -> tuple[Image, int, int]:
-    from PIL import Image
-
-    size = width * _FINE, height * _FINE
-    return Image.new("RGB", size, color), *size
-
-
-def _done(picture: Image) -> U8:
-    return np.asarray(picture.reduce(_FINE), dtype=np.uint8)
-
-
-def _rectangle(picture: Image, box: Box, color: Color, radius: float = 0.0) -> None:
-    from PIL import ImageDraw
-
-    x0, y0, x1, y1 = box
-    ImageDraw.Draw(picture).rounded_rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), radius, fill=color)
-
-
-def _frame(picture: Image, color: Color, thick: int) -> None:
-    from PIL import ImageDraw
-
-    ImageDraw.Draw(picture).rectangle((0, 0, picture.width - 1, picture.height - 1), outline=color, width=thick * _FINE)
-
-
-@lru_cache(maxsize=128)
-def _font(size: int) -> FreeTypeFont:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)  # type: ignore[return-value]  # with a size it is the TrueType face that Pillow brings
-
-
-def _write(
-    picture: Image, text: str, box: Box, color: Color, *, outline: Color | None = None, bold: float = 0.03, left: bool = False
-) -> None:
-    """Text as large as fits into a box, in its middle."""
-    from PIL import ImageDraw
-
-    x0, y0, x1, y1 = box
-    draw = ImageDraw.Draw(picture)
-    size = max(6, int(y1 - y0))
-    across = float(_font(size).getlength(text)) * 1.06
-    size = max(6, int(min(size, size * (x1 - x0) / max(across, 1))))
-    stroke = max(0, round(size * bold))
-    at = (x0, (y0 + y1) / 2) if left else ((x0 + x1) / 2, (y0 + y1) / 2)
-    anchor = "lm" if left else "mm"
-    if outline is not None:
-        draw.text(at, text, fill=outline, font=_font(size), anchor=anchor, stroke_width=stroke + max(1, size // 14), stroke_fill=outline)
-    draw.text(at, text, fill=color, font=_font(size), anchor=anchor, stroke_width=stroke, stroke_fill=color)
-
-
-def _lines(picture: Image, box: Box, count: int, color: Color, rng: Stream) -> None:
-    """Small print."""
-    x0, y0, x1, y1 = box
-    step = (y1 - y0) / count
-    for i in range(count):
-        end = x0 + (x1 - x0) * rng.uniform(0.6, 1.0)
-        at = x0
-        while at < end:
-            word = min(end - at, (x1 - x0) * rng.uniform(0.06, 0.2))
-            _rectangle(picture, (at, y0 + i * step, at + word, y0 + (i + 0.55) * step), color)
-            at += word + step * 0.4
+    colors = [from_hsv(*values) for values in (ground, other, accent)]
+    return colors[0], colors[1], ink_on(colors[0]), colors[2]
 
 
 def _shield(picture: Image, box: Box, of: Brand, style: int) -> None:
@@ -247,19 +166,19 @@ def _shield(picture: Image, box: Box, of: Brand, style: int) -> None:
 
     x0, y0, x1, y1 = box
     draw, ground = ImageDraw.Draw(picture), of.colors[1]
-    rim = _on(ground)
+    rim = ink_on(ground)
     if style == 0:
         draw.ellipse(box, fill=ground, outline=rim, width=max(1, picture.width // 90))
     elif style == 1:
-        _rectangle(picture, (0, y0, picture.width, y1), ground)
+        rectangle(picture, (0, y0, picture.width, y1), ground)
     elif style == 2:
-        _rectangle(picture, box, ground, radius=(y1 - y0) * 0.25)
+        rectangle(picture, box, ground, radius=(y1 - y0) * 0.25)
     inset = 0.14 if style == 0 else 0.06
     inner = (x0 + (x1 - x0) * inset, y0 + (y1 - y0) * 0.15, x1 - (x1 - x0) * inset, y1 - (y1 - y0) * 0.15)
     if style == 3:
-        _write(picture, of.name, inner, ground, outline=rim, bold=0.06)
+        write(picture, of.name, inner, ground, outline=rim, bold=0.06)
     else:
-        _write(picture, of.name, inner, rim, bold=0.05)
+        write(picture, of.name, inner, rim, bold=0.05)
 
 
 def _pattern(picture: Image, of: Brand, rng: Stream) -> None:
@@ -269,10 +188,10 @@ def _pattern(picture: Image, of: Brand, rng: Stream) -> None:
     w, h = picture.size
     draw, color = ImageDraw.Draw(picture), of.colors[1]
     kind = int(rng.integers(6))
-    soft = _mixed(of.colors[0], color, 0.35)
+    soft = mixed(of.colors[0], color, 0.35)
     if kind == 0:
         fade = np.linspace(0, 1, h)[:, None, None] ** 1.5
-        colors = np.array(of.colors[0]) * (1 - fade) + np.array(_mixed(of.colors[0], color, 0.8)) * fade
+        colors = np.array(of.colors[0]) * (1 - fade) + np.array(mixed(of.colors[0], color, 0.8)) * fade
         picture.paste(Image.fromarray(np.broadcast_to(colors, (h, w, 3)).astype(np.uint8)))
     elif kind == 1:
         level, swing, phase = rng.uniform(0.5, 0.7), rng.uniform(0.03, 0.08), rng.uniform(0, 6)
@@ -282,22 +201,12 @@ def _pattern(picture: Image, of: Brand, rng: Stream) -> None:
     elif kind == 2:
         count = int(rng.integers(5, 12))
         for i in range(0, count, 2):
-            _rectangle(picture, (i * w / count, 0, (i + 1) * w / count, h), soft)
+            rectangle(picture, (i * w / count, 0, (i + 1) * w / count, h), soft)
     elif kind == 3:
-        _rays(picture, (w / 2, h * rng.uniform(0.5, 0.7)), soft)
+        rays(picture, (w / 2, h * rng.uniform(0.5, 0.7)), soft)
     elif kind == 4:
         a, b = h * rng.uniform(0.35, 0.75, 2)
         draw.polygon([(0, a), (w, b), (w, h), (0, h)], fill=color)
-
-
-def _rays(picture: Image, middle: tuple[float, float], color: Color) -> None:
-    from PIL import ImageDraw
-
-    draw, far = ImageDraw.Draw(picture), float(sum(picture.size))
-    for i in range(0, 24, 2):
-        a, b = i * math.pi / 12, (i + 1) * math.pi / 12
-        corners = [middle, *((middle[0] + far * math.cos(t), middle[1] + far * math.sin(t)) for t in (a, b))]
-        draw.polygon(corners, fill=color)
 
 
 def _motif(picture: Image, of: Brand, rng: Stream) -> None:
@@ -310,14 +219,14 @@ def _motif(picture: Image, of: Brand, rng: Stream) -> None:
     kind = int(rng.integers(4))
 
     def ball(x: float, y: float, r: float, color: Color) -> None:
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=_mixed(color, (0, 0, 0), 0.35))
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=mixed(color, (0, 0, 0), 0.35))
         draw.ellipse((x - r, y - r, x + 0.86 * r, y + 0.86 * r), fill=color)
-        draw.ellipse((x - 0.6 * r, y - 0.65 * r, x - 0.1 * r, y - 0.2 * r), fill=_mixed(color, (255, 255, 255), 0.55))
+        draw.ellipse((x - 0.6 * r, y - 0.65 * r, x - 0.1 * r, y - 0.2 * r), fill=mixed(color, (255, 255, 255), 0.55))
 
     if kind == 0:
         for _ in range(int(rng.integers(2, 7))):
             x, y = middle + rng.normal(0, 0.16, 2) * (unit, 0.7 * unit)
-            ball(x, y, unit * rng.uniform(0.08, 0.16), _mixed(accent, _rgb(*rng.uniform((0, 0.5, 0.5), 1)), 0.2))
+            ball(x, y, unit * rng.uniform(0.08, 0.16), mixed(accent, from_hsv(*rng.uniform((0, 0.5, 0.5), 1)), 0.2))
     elif kind == 1:
         for _ in range(int(rng.integers(3, 8))):
             turn, long, wide = rng.uniform(0, 2 * math.pi), unit * rng.uniform(0.15, 0.32), unit * rng.uniform(0.04, 0.08)
@@ -325,32 +234,17 @@ def _motif(picture: Image, of: Brand, rng: Stream) -> None:
             s = np.linspace(0, math.pi, 13)
             rim = [middle + way * long * t + np.array([-way[1], way[0]]) * wide * math.sin(v) for t, v in zip(s / math.pi, s, strict=True)]
             back = [middle + way * long * t - np.array([-way[1], way[0]]) * wide * math.sin(v) for t, v in zip(s / math.pi, s, strict=True)]
-            draw.polygon([tuple(p) for p in [*rim, *back[::-1]]], fill=_mixed(accent, _rgb(0.3, 0.8, 0.5), rng.uniform(0.2, 0.8)))
+            draw.polygon([tuple(p) for p in [*rim, *back[::-1]]], fill=mixed(accent, from_hsv(0.3, 0.8, 0.5), rng.uniform(0.2, 0.8)))
     elif kind == 2:
         for _ in range(int(rng.integers(8, 22))):
             x, y = middle + rng.normal(0, 0.2, 2) * (w, 0.6 * h) * 0.9
             if y > 0.45 * h:
-                ball(x, y, unit * rng.uniform(0.015, 0.06), _mixed(accent, (255, 255, 255), rng.uniform(0, 0.4)))
+                ball(x, y, unit * rng.uniform(0.015, 0.06), mixed(accent, (255, 255, 255), rng.uniform(0, 0.4)))
     else:
         r = 0.3 * unit
         x, y = middle
         for _ in range(14):
             dx = rng.uniform(-0.8, 0.8) * r
-            ball(
-                x + dx, y - 0.12 * r * rng.uniform(0, 3) * (1 - abs(dx) / r), 0.2 * r, _mixed(accent, (255, 255, 255), rng.uniform(0, 0.3))
-            )
-        draw.pieslice((x - r, y - r, x + r, y + r), 0, 180, fill=_mixed(of.colors[1], (255, 255, 255), 0.5))
-        draw.pieslice((x - 0.9 * r, y - r, x + 0.6 * r, y + 0.86 * r), 20, 180, fill=_mixed(of.colors[1], (255, 255, 255), 0.7))
-
-
-def _burst(picture: Image, middle: tuple[float, float], radius: float, text: str) -> None:
-    from PIL import ImageDraw
-
-    points = []
-    for i in range(32):
-        r = radius * (1.0 if i % 2 else 0.82)
-        points.append((middle[0] + r * math.cos(i * math.pi / 16), middle[1] + r * math.sin(i * math.pi / 16)))
-    ImageDraw.Draw(picture).polygon(points, fill=(235, 40, 40))
-    reach = 0.68 * radius
-    x, y = middle
-    _write(picture, text, (x - reach, y - reach / 2, x + reach, y + reach / 2), (255, 255, 255), bold=0.05)
+            ball(x + dx, y - 0.12 * r * rng.uniform(0, 3) * (1 - abs(dx) / r), 0.2 * r, mixed(accent, (255, 255, 255), rng.uniform(0, 0.3)))
+        draw.pieslice((x - r, y - r, x + r, y + r), 0, 180, fill=mixed(of.colors[1], (255, 255, 255), 0.5))
+        draw.pieslice((x - 0.9 * r, y - r, x + 0.6 * r, y + 0.86 * r), 20, 180, fill=mixed(of.colors[1], (255, 255, 255), 0.7))

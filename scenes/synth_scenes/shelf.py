@@ -3,8 +3,9 @@
 Products are packages made here and scanned ones. `product` says in its attributes which it is (`sku`, `kind`), whether it stands among the
 facings of another one (`misplaced`), its `pose` (upright, turned, fallen), and how many stand before it and below it (`behind`, `level`).
 `price_tag` has its four corners as keypoints, and the `sku` it is for. `gap` is a place where all of a facing is missing, or of several
-side by side (`facings`): its mask is what the camera sees of the empty board and of the panel behind it, up to the height of the product
-that is missing (`sku`), its box_full that of all of it, and its box3d the empty volume, from the edge of the board to the panel.
+side by side (`facings`), as high as the product that is missing (`sku`). Its mask is what the camera sees of board and panel through the
+opening over the board's edge: all of the opening but the products around it. Its box_full is that of the whole opening. `size_m` is
+width, depth and height of the empty place; its pose has the middle of the lower front edge as origin.
 What is wholly out of the frame is left out.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from synth.compose.cameras import CameraRig
 from synth.compose.lights import LightRig
+from synth.compose.shapes import moved
 from synth.errors import ConfigError, known_names
 from synth.geometry import project, transform
 from synth.rand import LogUniform, Normal, Random, Stream, Uniform, check_range, draw
@@ -108,6 +110,7 @@ class Shelf:
         """The labelled bodies, board by board; then cards, the shelf, floor and wall."""
         rack = self.gondola.draw(rng.child("gondola"))
         camera = self._camera(rack, rng.child("camera"))
+        eye = camera.world_from_camera[:3, 3]
         labelled: list[Body] = []
         props: list[Body] = []
         for bay in range(len(rack.bays_m) - 1):
@@ -118,7 +121,7 @@ class Shelf:
                 own = rng.child("row", bay, board)
                 for number, block in enumerate(self.stock.row(own.child("stock"), x0, x1, rack.usable_m, free_m)):
                     if _reaches(camera, _corners(rack, block.x_m, board)):
-                        labelled += [*self._products(block, rack, board), *_gaps(block, rack, board)]
+                        labelled += [*self._products(block, rack, board), *_gaps(block, rack, board, eye)]
                         labelled += self._tag(block, rack, board, own.child("tag", number))
                         props += self._card(block, rack, board, own.child("card", number))
         labelled, props = ([body for body in bodies if _reaches(camera, _box(body))] for bodies in (labelled, props))
@@ -189,10 +192,19 @@ def _said(item: Item) -> dict[str, object]:
     }
 
 
-def _gaps(block: Block, rack: Rack, board: int) -> Iterator[Body]:
+def _gaps(block: Block, rack: Rack, board: int, eye_m: F64) -> Iterator[Body]:
+    """Parts of the board and the panel, seen through the openings where products are missing; the origin is the middle of the edge."""
+    height = block.levels * block.sku.size_m[2]
     for (left, right), count in block.gaps:
-        asset, materials, pose = rack.empty_place((left, right), board, block.sku.size_m[2])
-        yield Body(asset, pose, GAP, materials, {"sku": block.sku.name, "facings": count})
+        parts = rack.seen_through((left, right), board, height, eye_m)
+        if not parts:  # a look over the upper end of the panel
+            continue
+        pose, gap_from_world = np.eye(4), np.eye(4)
+        pose[:3, 3] = (left + right) / 2, 0.0, rack.tops_m[board]
+        gap_from_world[:3, 3] = -pose[:3, 3]
+        size = [round(v, 6) for v in (right - left, rack.depth_m, height)]
+        asset = Asset("gap", tuple(moved(part, gap_from_world) for part in parts))
+        yield Body(asset, pose, GAP, attributes={"sku": block.sku.name, "facings": count, "size_m": size})
 
 
 def _turned(roll_rad: float) -> F64:

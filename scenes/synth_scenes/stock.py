@@ -9,35 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-import numpy as np
-
-from synth.assets import load_asset, read_info
 from synth.compose.materials import Variation
-from synth.compose.placement import stable_poses
 from synth.errors import ConfigError, known_names
 from synth.rand import Choice, Integers, Normal, Random, Stream, Uniform, check_range, draw
-from synth.types import F64, Asset, Material
-from synth_scenes import library
-from synth_scenes.packages import KINDS, package
+from synth.types import F64, Material
+from synth_scenes.packages import KINDS
+from synth_scenes.skus import Size, Sku, lying, mesh_kind, mesh_sku, package_sku, standing, turned
 
 POSES = ("upright", "turned", "fallen")
 _FLAT_TOPS = ("box", "can")  # on which another one can stand
 _HEADROOM_M = 0.02
 _TRIES = 12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sku:
-    """A product that a shop has. front_from_object (3, 3): turns its face to -y; size_m: of the box around it then."""
-
-    name: str
-    kind: str
-    brand: tuple[str, str]
-    asset: Asset
-    front_from_object: F64
-    size_m: tuple[float, float, float]
+_MOST_BLOCKS = 60
+_TURNS = (math.pi / 2, math.pi, -math.pi / 2, 0.5, -0.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +50,11 @@ class Facing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """The facings of one product."""
+    """The facings of one product; levels: how many of it stand on one another."""
 
     sku: Sku
     facings: tuple[Facing, ...]
+    levels: int = 1
 
     @property
     def x_m(self) -> tuple[float, float]:
@@ -137,12 +124,12 @@ class Stock:
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """Of the packages, then of the meshes: the category of each, or its name."""
-        return tuple(dict.fromkeys((*self.packages, *(_mesh_kind(name) for name in self.meshes))))
+        return tuple(dict.fromkeys((*self.packages, *(mesh_kind(name) for name in self.meshes))))
 
     def row(self, rng: Stream, x0_m: float, x1_m: float, depth_m: float, free_m: float) -> tuple[Block, ...]:
         """What stands on a board between x0_m and x1_m, depth_m deep, with free_m above it; nothing where no product fits."""
         at, width_m, blocks = 0.0, x1_m - x0_m, []
-        for number in range(200):
+        for number in range(_MOST_BLOCKS):
             own = rng.child("block", number)
             sku = self._that_fits(own.child("sku"), width_m - at, depth_m, free_m)
             if sku is None:
@@ -159,9 +146,8 @@ class Stock:
                     break
                 facings.append(Facing((at, at + wide), items))
                 at += wide
-            if not facings:
-                break
-            blocks.append(Block(sku, tuple(facings)))
+            if facings:
+                blocks.append(Block(sku, tuple(facings), levels))
         return _spread(blocks, x0_m, width_m - at)
 
     def _levels(self, sku: Sku, rng: Stream, free_m: float) -> int:
@@ -188,8 +174,8 @@ class Stock:
 
     def _any(self, rng: Stream) -> Sku:
         if self.meshes and (not self.packages or rng.child("is_mesh").uniform() < draw(self.mesh_share, rng, "mesh_share")):
-            return _mesh_sku(draw(Choice(self.meshes), rng, "mesh"))
-        return _package_sku(draw(Choice(self.packages), rng, "package"), int(rng.child("variant").integers(self.variants)))
+            return mesh_sku(draw(Choice(self.meshes), rng, "mesh"))
+        return package_sku(draw(Choice(self.packages), rng, "package"), int(rng.child("variant").integers(self.variants)))
 
     def _column(
         self, sku: Sku, look: tuple[Material, ...], deep: int, levels: int, depth_m: float, free_m: float, rng: Stream
@@ -199,50 +185,48 @@ class Stock:
         y, wide, items = float(draw(self.setback_m, rng, "setback_m")), sku.size_m[0], []
         for behind in range(deep):
             own = rng.child("behind", behind)
-            first = self._first(sku, look, own, depth_m, free_m) if behind == 0 else Item(sku, np.eye(4), look)
-            turn, size = self._turned(first, own)
+            item, size = self._first(sku, look, own, depth_m, free_m) if behind == 0 else self._upright(sku, look, own)
+            y = min(y, depth_m - size[1]) if behind == 0 else y
             if behind and y + size[1] > depth_m:
                 break
-            height = size[2]
-            stack = levels if first.pose == "upright" and not first.misplaced else 1
+            stack = levels if item.pose == "upright" and not item.misplaced else 1
             stack -= int(stack > 1 and behind == 0 and own.child("is_lower").uniform() < 0.25)
             for level in range(stack):
-                pose = turn.copy()
-                pose[1:3, 3] += y + size[1] / 2, level * height
-                items.append(replace(first, board_from_object=pose, behind=behind, level=level))
+                pose = item.board_from_object.copy()
+                pose[1:3, 3] += y + size[1] / 2, level * size[2]
+                items.append(replace(item, board_from_object=pose, behind=behind, level=level))
             wide, y = max(wide, size[0]), y + size[1] + clear
         return wide + clear, tuple(items)
 
-    def _first(self, sku: Sku, look: tuple[Material, ...], rng: Stream, depth_m: float, free_m: float) -> Item:
-        """The product that one sees: at times another one, turned, or lying."""
+    def _upright(self, sku: Sku, look: tuple[Material, ...], rng: Stream) -> tuple[Item, Size]:
+        pose, size = standing(sku.asset, turned(draw(self.yaw_rad, rng, "yaw_rad")) @ sku.front_from_object)
+        return Item(sku, pose, look), size
+
+    def _first(self, sku: Sku, look: tuple[Material, ...], rng: Stream, depth_m: float, free_m: float) -> tuple[Item, Size]:
+        """The product that one sees: at times a foreign one, turned, or lying, if it has room so."""
         foreign = False
         if rng.child("is_misplaced").uniform() < draw(self.misplaced, rng, "misplaced"):
             other = self._that_fits(rng.child("other"), 0.3, depth_m, free_m)
             if other is not None and other.name != sku.name:
-                sku, foreign = other, True
-                look = tuple(mesh.material for mesh in sku.asset.meshes)
+                sku, foreign, look = other, True, tuple(mesh.material for mesh in other.asset.meshes)
         lot = rng.child("pose").uniform()
-        fallen, turned = draw(self.fallen, rng, "fallen"), draw(self.turned, rng, "turned")
-        pose = "fallen" if lot < fallen else "turned" if lot < fallen + turned else "upright"
-        if pose == "fallen":
-            lying = _lying(sku.asset)
-            size = max(sku.size_m)
-            if not lying or size > depth_m - 0.1:
-                pose = "upright"
-        return Item(sku, np.eye(4), look, pose, foreign)
-
-    def _turned(self, item: Item, rng: Stream) -> tuple[F64, tuple[float, float, float]]:
-        """board_from_object of an item that stands at the origin, and the size of the box around it."""
-        yaw = float(draw(self.yaw_rad, rng, "yaw_rad"))
-        rotation = item.sku.front_from_object
-        if item.pose == "turned":
-            yaw += float(rng.child("turn").choice((math.pi / 2, math.pi, -math.pi / 2, 0.5, -0.5)))
-        elif item.pose == "fallen":
-            rests = _lying(item.sku.asset)
-            rotation = rests[int(rng.child("rest").integers(len(rests)))]
-            yaw = float(rng.child("yaw").uniform(-math.pi, math.pi))
-        c, s = math.cos(yaw), math.sin(yaw)
-        return _standing(item.sku.asset, np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation)
+        fallen, aside = draw(self.fallen, rng, "fallen"), draw(self.turned, rng, "turned")
+        rests = lying(sku.asset) if lot < fallen else ()
+        if rests:
+            rotation = turned(rng.child("yaw").uniform(-math.pi, math.pi)) @ rests[int(rng.child("rest").integers(len(rests)))]
+            pose, size = standing(sku.asset, rotation)
+            if size[1] <= depth_m and size[2] + _HEADROOM_M <= free_m:
+                return Item(sku, pose, look, "fallen", foreign), size
+        elif fallen <= lot < fallen + aside:
+            yaw = float(rng.child("turn").choice(_TURNS)) + draw(self.yaw_rad, rng, "yaw_rad")
+            pose, size = standing(sku.asset, turned(yaw) @ sku.front_from_object)
+            if size[1] <= depth_m:
+                return Item(sku, pose, look, "turned", foreign), size
+        item, size = self._upright(sku, look, rng)
+        if size[1] > depth_m:
+            pose, size = standing(sku.asset, sku.front_from_object)
+            item = Item(sku, pose, look)
+        return replace(item, misplaced=foreign), size
 
 
 def _spread(blocks: Sequence[Block], x0_m: float, left_m: float) -> tuple[Block, ...]:
@@ -262,57 +246,3 @@ def _spread(blocks: Sequence[Block], x0_m: float, left_m: float) -> tuple[Block,
             at = end
         spread.append(replace(block, facings=tuple(facings)))
     return tuple(spread)
-
-
-def _standing(asset: Asset, rotation: F64) -> tuple[F64, tuple[float, float, float]]:
-    """The pose that stands on z = 0, the middle of its box at x = y = 0, and the size of that box."""
-    points = asset.vertices_m @ rotation.T
-    low, high = points.min(axis=0), points.max(axis=0)
-    pose = np.eye(4)
-    pose[:3, :3] = rotation
-    pose[:3, 3] = -(low + high) / 2
-    pose[2, 3] = -low[2]
-    width, depth, height = (high - low).tolist()
-    return pose, (width, depth, height)
-
-
-@lru_cache(maxsize=1024)
-def _lying(asset: Asset) -> tuple[F64, ...]:
-    """Rotations in which it rests on one of its sides."""
-    return tuple(rest.plane_from_object[:3, :3] for rest in stable_poses(asset) if abs(rest.up_object[2]) < 0.4)
-
-
-@lru_cache(maxsize=1024)
-def _package_sku(kind: str, variant: int) -> Sku:
-    made = package(kind, variant)
-    return Sku(made.asset.name, kind, (made.brand.name, made.brand.goods), made.asset, np.eye(3), _standing(made.asset, np.eye(3))[1])
-
-
-@lru_cache(maxsize=1024)
-def _mesh_sku(name: str) -> Sku:
-    asset = load_asset(library.find("object", name))
-    way = _front(asset)
-    turn = -math.pi / 2 - math.atan2(way[1], way[0])
-    c, s = math.cos(turn), math.sin(turn)
-    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    first, *others = asset.name.replace("_", " ").title().split(" ")
-    return Sku(asset.name, _mesh_kind(name), (first, " ".join(others)), asset, rotation, _standing(asset, rotation)[1])
-
-
-def _front(asset: Asset) -> F64:
-    """The way (2,) that the face of an asset looks: by its keypoints named front and back or left and right; else its wider side."""
-    at = {
-        side: np.mean([k.xyz_object_m[:2] for k in asset.keypoints if side in k.name.split("_")] or [(np.nan,) * 2], axis=0)
-        for side in ("front", "back", "left", "right")
-    }
-    across = at["right"] - at["left"]
-    for way in (at["front"] - at["back"], np.array([across[1], -across[0]])):
-        if np.linalg.norm(way) > 0.01:  # never of what has no such keypoints, which is nan
-            return np.asarray(way)
-    size = asset.box_object_m[1]
-    return np.array([0.0, -1.0]) if size[0] >= size[1] else np.array([1.0, 0.0])
-
-
-def _mesh_kind(name: str) -> str:
-    info = read_info(library.find("object", name))
-    return info.category.name if info.category else info.name
