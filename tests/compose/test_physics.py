@@ -125,6 +125,16 @@ def settled(count: int) -> tuple[tuple[Asset, np.ndarray], ...]:
     return tuple(zip((asset for asset, _ in things), settle(things, BOX), strict=True))
 
 
+@pytest.mark.parametrize("deep_m", [0.0, 0.003])
+def test_what_measures_depth_tells_bodies_that_touch_from_those_that_overlap(deep_m: float) -> None:
+    can = load_asset(find("object", "soda_can"))
+    low, high = can.vertices_m[:, 2].min(), can.vertices_m[:, 2].max()
+    two = [(can, np.eye(4)), (can, at(0, 0, high - low - deep_m))]
+    assert parts_depth_m(*two) == pytest.approx(deep_m, abs=0.0005)
+    block = brick(0.1, 0.1, 0.1)
+    assert surface_depth_m((block, at(0.01, 0.02, 0.1 - deep_m)), (block, np.eye(4))) == pytest.approx(deep_m, abs=0.0002)
+
+
 # --- settling ---------------------------------------------------------------------------------------------------------
 
 

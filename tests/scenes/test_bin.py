@@ -190,6 +190,6 @@ def test_a_wrong_parameter_is_one_message(make: Any, message: str) -> None:
 
 def test_what_does_not_fit_says_so() -> None:
     with pytest.raises(SceneError, match=r"'cracker_box' is too large for 0.05 x 0.05 m"):
-        Bin(kinds=("cracker_box",), width_m=0.06, depth_m=0.06, camera=CameraRig()).compose(rng_for(0, 0))
+        Bin(kinds=("cracker_box",), width_m=0.06, depth_m=0.06, fill=9.0, objects=1, camera=CameraRig()).compose(rng_for(0, 0))
     with pytest.raises(SceneError, match=r"14 objects found no rest in a bin of 0.20 x 0.20 x 0.05 m, dropped 6 times; the last time"):
         Bin(objects=14, kinds=("gelatin_box",), width_m=0.2, depth_m=0.2, height_m=0.05, fill=9.0).compose(rng_for(0, 0))
