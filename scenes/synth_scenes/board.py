@@ -61,7 +61,7 @@ class Board(Showcase):
         super().__post_init__()
         for name, low, high in (
             ("margin_m", 0, 1),
-            ("outer", 0, 1),
+            ("outer", 0.1, 1),  # of less the outermost corners are none
             ("plate", 0, 1),
             ("plate_margin_m", 0, 1),
             ("plate_thickness_m", 1e-4, 0.1),
