@@ -32,9 +32,10 @@ def peaks(heat: F32, stride: int, least: float, radius_cells: int = 1) -> tuple[
     logarithms of its neighbours, which is exact for a Gaussian."""
     import cv2
 
-    side = 2 * radius_cells + 1
-    tilted = heat + 1e-9 * np.arange(heat.size).reshape(heat.shape)  # of equal neighbours, as at a point between cells, one is the top
-    top = (tilted >= cv2.dilate(tilted, np.ones((side, side), np.uint8))) & (heat >= least)
+    around = np.ones((2 * radius_cells + 1,) * 2, np.uint8)
+    number = np.arange(1, heat.size + 1, dtype=np.float64).reshape(heat.shape)
+    number[heat < np.maximum(cv2.dilate(heat, around), least)] = 0
+    top = (number > 0) & (number == cv2.dilate(number, around))  # of equal neighbours, as at a point between cells, the last is the top
     rows, columns = np.nonzero(top)
     order = np.argsort(-heat[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]

@@ -41,6 +41,18 @@ def test_two_points_are_two_peaks_and_what_is_outside_is_none() -> None:
     assert sorted(map(tuple, found.round(1).tolist())) == [(20.0, 20.0), (60.0, 70.0)]
 
 
+def test_the_highest_cell_of_any_map_is_a_peak() -> None:
+    rng = np.random.default_rng(0)
+    for bend in (1e-9, 1e-6, 1e-3, 1.0):  # an untrained network's maps are almost even
+        heat = (2e-4 + bend * rng.uniform(0, 1e-4, (60, 80))).astype(np.float32)
+        xy, height = peaks(heat, 2, float(heat.max()))
+        assert len(xy) >= 1
+        assert height[0] == heat.max()
+        rows, columns = np.nonzero(heat == heat.max())
+        assert np.abs(np.column_stack([columns, rows]) * 2 + 1 - xy[0]).max(axis=1).min() <= 1
+    assert len(peaks(np.full((20, 20), 0.5, np.float32), 2, 0.5)[0]) >= 1
+
+
 def test_recall_at_a_precision_by_hand() -> None:
     true = truth([(10, 10), (50, 10), (10, 40), (50, 40)], [2, 2, 2, 2])
     found = points((10.5, 10, 0.9), (50, 11, 0.8), (10, 41.5, 0.7), (150, 80, 0.6), (50, 40, 0.5))
