@@ -27,7 +27,7 @@ def parameters(part: Any, path: str = "") -> list[Parameter]:
     """All leaves of a dataclass, in the order of its fields."""
     if is_dataclass(part) and not isinstance(part, (type, Distribution)):
         inner = [(f.name, getattr(part, f.name)) for f in fields(part) if f.init]
-    elif isinstance(part, Mapping):
+    elif isinstance(part, Mapping) and part:
         inner = [(str(key), value) for key, value in part.items()]
     elif isinstance(part, (list, tuple)) and any(is_dataclass(item) and not isinstance(item, Distribution) for item in part):
         inner = [(str(i), item) for i, item in enumerate(part)]

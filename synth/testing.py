@@ -29,6 +29,7 @@ from synth.render.flat import FlatSpec
 from synth.types import Category, Instance, Sample
 
 _IN_FRAME = 0.5  # share of the labelled bodies of which something should be in the frame
+_SPECK = 5e-5  # share of the frame
 _SHOWING = 0.5  # share of the pictures that should show something labelled
 _MAKEABLE = "every sample must be makeable: widen what it draws from, or try more places"
 _NEIGHBOUR_WORLDS = 2
@@ -194,10 +195,13 @@ def _seen_enough(made: Sequence[Sample], instances: Sequence[Instance], where: s
     if inside < _IN_FRAME * len(instances):
         mend = "aim the camera at the bodies, take it farther away, or place them closer together"
         yield Finding(f"only {inside} of {len(instances)} labelled bodies are in the frame at all", where, mend)
-    tiny = sum(0 < (instance.area_px or 0) < 16 for instance in instances)
-    if 2 * tiny > len(instances):
+    width, height = made[0].size
+    specks = sum(0 < (instance.area_px or 0) < _SPECK * width * height for instance in instances)
+    if 2 * specks > len(instances):
         mend = "lengths are metres; take the camera nearer"
-        yield Finding(f"{tiny} of {len(instances)} labelled bodies show less than 16 pixels", where, mend)
+        yield Finding(
+            f"{specks} of {len(instances)} labelled bodies show less than {_SPECK * 640 * 480:.0f} of 640 x 480 pixels", where, mend
+        )
 
 
 def _faults(sample: Sample, instance: Instance) -> Iterator[str]:
