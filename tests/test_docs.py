@@ -56,7 +56,7 @@ def test_readme_scene_is_a_scene() -> None:
         "asset_files": lambda path: (Path(path),),
         "load_asset": lambda path: type(lid)("lid", lid.meshes, tuple(category_keypoints)),
     }
-    exec(blocks(ROOT / "README.md", "python")[1], space)
+    exec(next(block for block in blocks(ROOT / "README.md", "python") if "class Lid" in block), space)
     scene = space["Lid"]()
     assert isinstance(scene, Scene)
     assert scene.sources == {Path("lid.glb"): "CC0-1.0"}

@@ -44,7 +44,6 @@ HOMES = {  # who may import what of the outside at all
     "obstore": {"store"},
     "defusedxml": {"formats"},
     "mujoco": {"compose"},
-    "coacd": {"compose"},
     "trimesh": {"assets", "compose", "meshes"},
 }
 
@@ -129,7 +128,6 @@ HEAVY = {
     "obstore",
     "defusedxml",
     "mujoco",
-    "coacd",
     "matplotlib",
 }
 
