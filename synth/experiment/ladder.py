@@ -22,6 +22,7 @@ from synth.digest import digest_of
 from synth.errors import ConfigError
 from synth.experiment.prediction import Metric, Trainer, Training, to_json
 from synth.mix import Mix, Mixture, Part, Plan, Source, mixture, plan_of
+from synth.mix.plan import Chosen
 from synth.mix.wanted import from_node
 from synth.store import Store
 from synth.types import Sample
@@ -231,7 +232,13 @@ class Ladder:
         return f"({part.where}) and {drawn}" if part.where else drawn
 
     def _digest(self, plan: Plan) -> str:
+        """Of what a result depends on: the samples themselves, not the version of the store, which grows by other samples too."""
+
+        def named(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
+            return {name: replace(one, pin=replace(one.pin, version=0, where=None)) for name, one in chosen.items()}
+
         experiment = self.experiment
+        plan = replace(plan, parts=named(plan.parts), val=named(plan.val), test=named(plan.test))
         told = f"{plan.digest} {digest_of(experiment.trainer)} {digest_of(experiment.metric)}"
         return sha256(told.encode()).hexdigest()
 

@@ -163,6 +163,24 @@ def test_an_interrupted_cell_is_done_again_and_a_broken_result_too(store: Store,
     assert [o.figures for o in again] == [o.figures for o in first]
 
 
+def test_other_samples_in_the_store_change_nothing(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store", create=True)
+    store.put([sample(kind, i) for kind, count in (("real", 4), ("test", 2)) for i in range(count)], message="dots")
+    asked = experiment(
+        real_amounts=(2, "100%"), synthetic_amounts=(0,), synthetic=Part("main", where="source = 'real' and split = 'train'")
+    )
+    first = Ladder(asked, store, tmp_path / "run").run(lambda line: None)
+    CALLS.clear()
+    other = replace(sample("real", 9), info=SampleInfo("elsewhere", "other"))
+    store.put([other], message="of another task")
+    assert Ladder(asked, store, tmp_path / "run").run(lambda line: None) == first
+    assert not CALLS
+    changed = replace(sample("real", 8), key="real-000")
+    store.put([changed], message="relabelled")
+    Ladder(asked, store, tmp_path / "run").run(lambda line: None)
+    assert len(CALLS) >= 2  # all that trained on it
+
+
 def test_what_it_writes(store: Store, tmp_path: Path) -> None:
     ladder = Ladder(experiment(), store, tmp_path / "run")
     outcomes = ladder.run(lambda line: None)
