@@ -1,10 +1,4 @@
-"""Checks for those who write scenes: what must hold of any scene, each finding with where it lies and how to mend it.
-
-`check_scene` is what `synth scenes check NAME` runs; in a test of a plugin's own:
-
-    made = compose("scene=bottle", "renderer=flat")  # synth.config.composed
-    assert not wrong(check_scene(made.recipe.scene, must_act=made.parameters))
-"""
+"""What must hold of any scene."""
 
 from __future__ import annotations
 
@@ -12,47 +6,26 @@ import pickle
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from synth.content import Contents
 from synth.digest import label_digest
-from synth.errors import SynthError, known_names
-from synth.parameters import parameters, replaced, variants
+from synth.errors import SynthError
 from synth.protocols import RendererSpec, Scene
-from synth.rand import rng_for
 from synth.recipe import Generator, Recipe, told
 from synth.render.flat import FlatSpec
+from synth.testing.effects import composed, effects
+from synth.testing.findings import Finding, wrong
 from synth.types import Category, Instance, Sample
 
 _IN_FRAME = 0.5  # share of the labelled bodies of which something should be in the frame
 _SPECK = 5e-5  # share of the frame
 _SHOWING = 0.5  # share of the pictures that should show something labelled
 _MAKEABLE = "every sample must be makeable: widen what it draws from, or try more places"
-_NEIGHBOUR_WORLDS = 2
-_OPTIONS = 5  # values of a neighbour that are tried
 _TOLD_KEYPOINTS = 8  # instances well in view after which a keypoint that was never seen is told
-
-
-@dataclass(frozen=True)
-class Finding:
-    """what is so, where, and how to mend it. wrong: it has to be mended; otherwise it is told for the author to judge."""
-
-    what: str
-    where: str
-    mend: str = ""
-    wrong: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
-
-
-def wrong(findings: Iterable[Finding]) -> list[str]:
-    """The findings that have to be mended, as texts."""
-    return [str(finding) for finding in findings if finding.wrong]
 
 
 def check_scene(
@@ -79,7 +52,7 @@ def check_scene(
     try:
         findings += _pure(scene, seed)
         findings += _pictures(scene, spec, samples, seed, name)
-        findings += _effects(scene, worlds, seed, contents, must_act)
+        findings += effects(scene, worlds, seed, contents, must_act)
     except Exception as error:  # a plugin may raise anything
         findings.append(Finding(told(error, scene), f"scene {name}", _MAKEABLE))
     return findings
@@ -120,13 +93,13 @@ def _pure(scene: Scene, seed: int) -> Iterator[Finding]:
     fresh: Scene = pickle.loads(pickle.dumps(scene))  # before anything was composed
     before = _global_state()
     # Without memory of what an array held: a world that changes a shared one would go unseen.
-    first = {index: Contents(memory_bytes=0).digest(_made(scene, seed, index)) for index in (0, 1, 2)}
+    first = {index: Contents(memory_bytes=0).digest(composed(scene, seed, index)) for index in (0, 1, 2)}
     if _global_state() != before:
         mend = "draw from rng.child('name') only, or hand a seed drawn from it to the library that needs one"
         yield Finding("draws from the global generators of random or numpy", where, mend)
     for how, again in (("in another order", scene), ("by a copy of the scene", fresh)):
         for index in (2, 0, 1):
-            if Contents(memory_bytes=0).digest(_made(again, seed, index)) != first[index]:
+            if Contents(memory_bytes=0).digest(composed(again, seed, index)) != first[index]:
                 mend = (
                     "draw from rng.child('name') only; keep nothing between calls, change no shared array or asset, and walk through no set"
                 )
@@ -139,10 +112,6 @@ def _pure(scene: Scene, seed: int) -> Iterator[Finding]:
 def _global_state() -> tuple[Any, ...]:
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002  # to see that nobody used it
     return random.getstate(), kind, np.asarray(keys).tobytes(), *rest
-
-
-def _made(scene: Scene, seed: int, index: int) -> Any:
-    return scene.compose(rng_for(seed, index, "scene"))
 
 
 # --- labels -----------------------------------------------------------------------------------------------------------
@@ -250,73 +219,3 @@ def _keypoints_seen(categories: Sequence[Category], instances: Sequence[Instance
                 mend = "put it on the surface, or say how deep it lies: below_m, or inside"
                 where = f"category '{category.name}', keypoint '{name}'"
                 yield Finding(f"was never seen on {len(shown)} bodies in plain view", where, mend, wrong=False)
-
-
-# --- parameters -------------------------------------------------------------------------------------------------------
-
-
-def _effects(scene: Scene, worlds: int, seed: int, contents: Contents, must_act: Sequence[str] | None) -> Iterator[Finding]:
-    """Whether some world is another one when a parameter has another value, as the scene is or with one of its neighbours varied."""
-    found = {parameter.path: parameter for parameter in parameters(scene)}
-    worlds_of = _Worlds(scene, seed, contents)
-    untried: list[str] = []
-    for path in found if must_act is None else must_act:
-        if path not in found:
-            yield Finding(known_names("parameter", path, found), "must_act", "take it out")
-            continue
-        others = list(_others(scene, path, found[path].value, 2))
-        if not others:
-            untried.append(path)
-        elif not worlds_of.differ(others, worlds) and not any(
-            _Worlds(varied, seed, contents).differ(list(_others(varied, path, found[path].value, 2)), _NEIGHBOUR_WORLDS)
-            for neighbour in _neighbours(path, found)
-            for varied in _others(scene, neighbour, found[neighbour].value, _OPTIONS)
-        ):
-            mend = f"use draw(self.{path}, rng, ...), or take it out, if only other values would let it act"
-            yield Finding(f"has no effect in {worlds} worlds", f"parameter {path}", mend)
-    if untried:
-        yield Finding("not tried, only their author can vary them", f"parameters {', '.join(untried)}", wrong=False)
-
-
-def _neighbours(path: str, names: Iterable[str]) -> list[str]:
-    """The other parameters of the same part, those with the likest names first: what switches `shadow_blur` on may well be `shadow`."""
-    part = path.rpartition(".")[0]
-    beside = [name for name in names if name != path and name.rpartition(".")[0] == part]
-    return sorted(beside, key=lambda name: -sum(name.startswith(path[:end]) for end in range(len(path))))
-
-
-def _others(scene: Scene, path: str, value: Any, limit: int) -> Iterator[Scene]:
-    """The scene with at most `limit` other values there."""
-    made = 0
-    for other in variants(value):
-        try:
-            one = replaced(scene, path, other)
-        except (SynthError, TypeError, ValueError):  # a value that it does not take says nothing
-            continue
-        yield one
-        made += 1
-        if made == limit:
-            break
-
-
-class _Worlds:
-    """Worlds of a scene by index, made when they are needed."""
-
-    def __init__(self, scene: Scene, seed: int, contents: Contents) -> None:
-        self._scene, self._seed, self._contents = scene, seed, contents
-        self._known: dict[int, str] = {}
-
-    def differ(self, others: Sequence[Scene], worlds: int) -> bool:
-        """Whether one of the first `worlds` worlds is another one in one of the other scenes."""
-        for index in range(worlds):
-            if index not in self._known:
-                self._known[index] = self._digest(self._scene, index)
-            if any(self._digest(other, index) != self._known[index] for other in others):
-                return True
-        return False
-
-    def _digest(self, scene: Scene, index: int) -> str:
-        try:
-            return self._contents.digest(_made(scene, self._seed, index))
-        except SynthError as error:  # a value for which there is no world has an effect too
-            return str(error)
