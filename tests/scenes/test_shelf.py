@@ -262,7 +262,7 @@ def test_the_box_of_a_gap_in_a_full_row_is_its_opening_in_the_picture() -> None:
                 if body.asset.name != "gap":
                     continue
                 corners = opening(body)
-                xy = image_points(made.camera, transform(np.linalg.inv(made.camera.world_from_camera), corners))
+                xy = image_points(made.camera, transform(made.camera.camera_from_world, corners))
                 want = np.array([*xy.min(axis=0), *xy.max(axis=0)])
                 next_rail = rails[rails > corners[0, 2] + 1e-3].min(initial=9)
                 if (want < 0).any() or (want > (640, 480, 640, 480)).any() or eye[2] < corners[0, 2] or next_rail < corners[2, 2] + 0.02:
@@ -281,7 +281,6 @@ def test_the_box_of_a_gap_in_a_full_row_is_its_opening_in_the_picture() -> None:
 def seen_report(truth: Truth, labelled: Sample) -> Report:
     """Each pixel whose ray goes through an opening and meets shelf, not product, is of that gap; and only those."""
     report, camera = Report(), truth.world.camera
-    to_camera = np.linalg.inv(camera.world_from_camera)
     bodies = [(number, body) for number, body in enumerate(truth.world.bodies, start=1) if body.category]
     is_shelf = np.zeros(len(truth.world.bodies) + 1, bool)
     for number, body in enumerate(truth.world.bodies, start=1):
@@ -289,7 +288,7 @@ def seen_report(truth: Truth, labelled: Sample) -> Report:
     for (number, body), instance in zip(bodies, labelled.instances, strict=True):
         if body.asset.name != "gap" or instance.mask is None:
             continue
-        xy = image_points(camera, transform(to_camera, opening(body)))
+        xy = image_points(camera, transform(camera.camera_from_world, opening(body)))
         region = np.zeros((camera.height, camera.width), np.uint8)
         cv2.fillPoly(region, [np.round((xy - 0.5) * 16).astype(np.int32)], 1, shift=4)
         rim = cv2.dilate(region, np.ones((5, 5), np.uint8)) - cv2.erode(region, np.ones((5, 5), np.uint8))
@@ -355,7 +354,7 @@ def test_tags_hang_on_the_rail_below_their_product_with_their_corners_in_order()
             assert np.allclose(np.sort(corners, axis=0), np.sort(stood(body), axis=0), atol=1e-6)
             assert (rail[:, 1].min() - 0.002 < corners[:, 1]).all()
             assert (corners[:, 1] < rail[:, 1].min()).all()
-            xy = image_points(made.camera, transform(np.linalg.inv(made.camera.world_from_camera), corners))
+            xy = image_points(made.camera, transform(made.camera.camera_from_world, corners))
             assert (xy[[0, 3], 0] < xy[[1, 2], 0]).all()
             assert (xy[[0, 1], 1] < xy[[3, 2], 1]).all()
             middle = corners.mean(axis=0)
