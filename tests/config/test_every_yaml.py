@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from synth.config.composed import compose
+from synth.config.launch import launch
 from synth.config.searchpath import options, own_configs
 from synth.recipe import Generator
 
@@ -25,3 +26,10 @@ def test_a_shipped_yaml_generates(group: str, option: str) -> None:
         sample = generator[0]
     assert sample.size == (96, 72)
     assert sample.instances
+
+
+@pytest.mark.parametrize(("command", "option"), [(command, option) for command in ("mix", "experiment") for option in options(command)])
+def test_a_shipped_yaml_of_the_other_commands_composes(command: str, option: str) -> None:
+    seen: list[object] = []
+    assert launch(command, [f"{command}={option}"], lambda config, _: lambda: seen.append(config[command]) or 0) == 0
+    assert seen
