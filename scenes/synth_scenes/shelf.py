@@ -22,7 +22,7 @@ import numpy as np
 from synth.compose.cameras import CameraRig
 from synth.compose.lights import LightRig
 from synth.compose.shapes import moved
-from synth.errors import ConfigError, known_names
+from synth.errors import ConfigError, SceneError, known_names
 from synth.geometry import project, transform
 from synth.rand import LogUniform, Normal, Random, Stream, Uniform, check_range, draw
 from synth.types import F64, Asset, Body, Camera, Category, Keypoint, Material, Mesh, World
@@ -43,6 +43,7 @@ PRICE_TAG = Category(
 GAP = Category("gap")
 _PRODUCT = Category("product")
 _PRICES = 3
+_AWAY_M = 0.3  # from the shelf, at least
 _PROMOTIONS = 24
 _SIGNS = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
@@ -132,14 +133,20 @@ class Shelf:
 
     def _camera(self, rack: Rack, rng: Stream) -> Camera:
         """It looks at a point of the shelf's front, from the aisle."""
-        inner = (rack.bays_m[-1] - rack.bays_m[0]) / 2 - 0.35
+        inner = max(0.0, (rack.bays_m[-1] - rack.bays_m[0]) / 2 - 0.35)
         target = np.array(
             [rng.child("x").uniform(-inner, inner), 0.0, rng.child("z").uniform(rack.tops_m[0] + 0.1, rack.tops_m[-1] + 0.15)]
         )
         eye = float(draw(self.eye_m, rng, "eye_m"))
-        return self.camera.draw_seeing(
-            rng, [target[None]], in_view=0.0, above_m=eye, accept=lambda c: float(c.world_from_camera[1, 3]) < -0.3
-        )
+        try:
+            return self.camera.draw_seeing(
+                rng, [target[None]], in_view=0.0, above_m=eye, accept=lambda camera: float(camera.world_from_camera[1, 3]) < -_AWAY_M
+            )
+        except SceneError:
+            raise SceneError(
+                f"no camera in 100 tries is in the aisle, {_AWAY_M} m before the shelf and {eye:g} m above the floor; lower eye_m, raise "
+                "camera.distance_m or camera.elevation_rad, or take camera.azimuth_rad nearer to -pi/2"
+            ) from None
 
     def _products(self, block: Block, rack: Rack, board: int) -> Iterator[Body]:
         by_kind = {category.name: category for category in self.categories}

@@ -29,7 +29,7 @@ from synth.annotate import annotate, finish
 from synth.compose.cameras import CameraRig
 from synth.config.build import build
 from synth.content import Contents
-from synth.errors import ConfigError
+from synth.errors import ConfigError, SceneError
 from synth.geometry import transform
 from synth.protocols import Scene
 from synth.rand import Normal, Uniform, rng_for
@@ -435,7 +435,11 @@ def test_what_is_asked_for_is_there() -> None:
     assert library.find("object", "cracker_box") in Shelf().sources
 
 
-def test_the_camera_stands_in_the_aisle() -> None:
+def test_the_camera_stands_in_the_aisle_or_the_message_says_what_hinders() -> None:
+    with pytest.raises(
+        SceneError, match=r"no camera in 100 tries is in the aisle, 0\.3 m before the shelf and 9 m above the floor; lower eye_m"
+    ):
+        replace(SMALL, eye_m=9.0).compose(rng_for(0, 0))
     for index in range(SAMPLES):
         eye = world(index).camera.world_from_camera[:3, 3]
         assert eye[1] < -0.3
@@ -460,3 +464,8 @@ def test_the_camera_stands_in_the_aisle() -> None:
 def test_a_wrong_parameter_is_one_message_that_names_it(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_a_small_shelf_of_one_mesh_alone() -> None:
+    small = replace(SMALL, gondola=Gondola(bays=1, bay_m=0.5, boards=2), stock=Stock(packages=[], meshes=["soda_can"]))
+    assert {said(body, "kind") for index in range(3) for body in of(world(index, small), "product")} == {"can"}
